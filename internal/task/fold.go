@@ -1,0 +1,196 @@
+package task
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/toolboxai/orchestrator/events"
+	"github.com/toolboxai/orchestrator/internal/fault"
+)
+
+// UnknownKind is the kind of a task that was made from a dispatch that nobody could read.
+const UnknownKind = "unknown"
+
+// Fold returns the task that a history tells of. The history is complete and in log order. An empty one is NotFound, an
+// impossible one Internal.
+func Fold(history []events.Event) (Task, error) {
+	if len(history) == 0 {
+		return Task{}, fault.New(fault.NotFound, "the task has no history")
+	}
+	var t Task
+	for _, e := range history {
+		if err := t.Apply(e); err != nil {
+			return Task{}, err
+		}
+	}
+	return t, nil
+}
+
+// Apply advances t by its next event, or returns an Internal fault and leaves t alone when the event cannot follow.
+// Event types that this version does not know move only Seq and UpdatedAt.
+func (t *Task) Apply(e events.Event) error {
+	next := *t
+	if err := next.apply(e); err != nil {
+		return fault.New(fault.Internal, "task %s: event %s at %d: %w", e.Task, e.Type, e.Seq, err)
+	}
+	next.Seq, next.UpdatedAt = e.Seq, e.Time
+	*t = next
+	return nil
+}
+
+func (t *Task) apply(e events.Event) error {
+	switch e.Type {
+	case events.TypeQueued:
+		return with(e, t.queued)
+	case events.TypeStarted:
+		return with(e, t.started)
+	case events.TypeStep:
+		return with(e, t.stepped)
+	case events.TypeRetrying:
+		return with(e, t.retrying)
+	case events.TypeCompleted:
+		return with(e, t.completed)
+	case events.TypeFailed:
+		return with(e, t.failed)
+	case events.TypeCancelled:
+		return with(e, t.cancelled)
+	case events.TypeDiscarded:
+		return with(e, t.discarded)
+	}
+	if t.ID == "" {
+		return fmt.Errorf("a history cannot begin with it")
+	}
+	return nil
+}
+
+func with[P events.Payload](e events.Event, step func(events.Event, P) error) error {
+	p, err := events.DataAs[P](e)
+	if err != nil {
+		return err
+	}
+	return step(e, p)
+}
+
+func (t *Task) queued(e events.Event, p events.Queued) error {
+	switch {
+	case t.ID == "" && p.Dispatch == 1:
+		t.ID, t.Tenant, t.CreatedAt = e.Task, e.Tenant, e.Time
+	case t.DeadLetter() && p.Dispatch == t.Dispatch+1:
+	default:
+		return fmt.Errorf("dispatch %d cannot follow state %q, dispatch %d", p.Dispatch, t.State, t.Dispatch)
+	}
+	t.State, t.Dispatch, t.Attempt = Queued, p.Dispatch, 0
+	t.Kind, t.UserID, t.Priority, t.Labels, t.Deadline = p.Kind, p.UserID, p.Priority, p.Labels, p.Deadline
+	t.Input, t.RequestHash, t.Replay, t.QueuedSeq = p.Input, p.RequestHash, p.Replay, e.Seq
+	t.Failure, t.Failures, t.Worker, t.StartedAt, t.FinishedAt, t.NextAt = nil, nil, "", nil, nil, nil
+	return nil
+}
+
+func (t *Task) started(e events.Event, p events.Started) error {
+	if err := t.in(Queued, Running, Retrying); err != nil {
+		return err
+	}
+	if p.Dispatch != t.Dispatch || p.Attempt != t.Attempt+1 {
+		return fmt.Errorf("attempt %d of dispatch %d cannot follow attempt %d of dispatch %d", p.Attempt, p.Dispatch, t.Attempt, t.Dispatch)
+	}
+	if t.State == Running {
+		t.count(events.CauseCrash)
+		t.Failure = &Failure{Cause: events.CauseCrash, Error: "worker " + t.Worker + " vanished while it held the task"}
+	}
+	at := e.Time
+	t.State, t.Attempt, t.Worker, t.StartedAt, t.NextAt = Running, p.Attempt, p.Worker, &at, nil
+	return nil
+}
+
+func (t *Task) stepped(_ events.Event, p events.Step) error {
+	if err := t.holds(p.Attempt); err != nil {
+		return err
+	}
+	if p.Usage != nil {
+		sum := p.Usage.Add(deref(t.Usage))
+		t.Usage = &sum
+	}
+	return nil
+}
+
+func (t *Task) retrying(_ events.Event, p events.Retrying) error {
+	if err := t.holds(p.Attempt); err != nil {
+		return err
+	}
+	t.count(p.Cause)
+	at := p.NextAt
+	t.State, t.NextAt, t.Failure = Retrying, &at, &Failure{Cause: p.Cause, Error: p.Error}
+	return nil
+}
+
+func (t *Task) completed(e events.Event, p events.Completed) error {
+	if err := t.holds(p.Attempt); err != nil {
+		return err
+	}
+	at := e.Time
+	t.State, t.Result, t.Usage, t.Provenance, t.FinishedAt, t.Failure = Completed, p.Result, &p.Usage, &p.Provenance, &at, nil
+	return nil
+}
+
+func (t *Task) failed(e events.Event, p events.Failed) error {
+	if t.ID == "" && p.Cause == events.CauseUndecodable {
+		t.ID, t.Tenant, t.Kind, t.CreatedAt, t.Dispatch, t.Priority = e.Task, e.Tenant, UnknownKind, e.Time, 1, events.Normal
+	} else if err := t.in(Queued, Running, Retrying); err != nil {
+		return err
+	}
+	at := e.Time
+	t.State, t.FinishedAt, t.NextAt, t.Failure = Failed, &at, nil, &Failure{Cause: p.Cause, Error: p.Error, Raw: p.Raw}
+	if p.Usage != nil {
+		t.Usage = p.Usage
+	}
+	return nil
+}
+
+func (t *Task) cancelled(e events.Event, p events.Cancelled) error {
+	if err := t.in(Queued, Running, Retrying); err != nil {
+		return err
+	}
+	at := e.Time
+	t.State, t.FinishedAt, t.NextAt, t.Cancel = Cancelled, &at, nil, &Decision{By: p.By, Reason: p.Reason, At: at}
+	return nil
+}
+
+func (t *Task) discarded(e events.Event, p events.Discarded) error {
+	if !t.DeadLetter() {
+		return fmt.Errorf("state %q is no dead letter", t.State)
+	}
+	t.Discard = &Decision{By: p.By, Reason: p.Reason, At: e.Time}
+	return nil
+}
+
+func (t *Task) in(states ...State) error {
+	if slices.Contains(states, t.State) {
+		return nil
+	}
+	return fmt.Errorf("it cannot follow state %q", t.State)
+}
+
+func (t *Task) holds(attempt int) error {
+	if t.State != Running || attempt != t.Attempt {
+		return fmt.Errorf("attempt %d does not hold the task (state %q, attempt %d)", attempt, t.State, t.Attempt)
+	}
+	return nil
+}
+
+// count copies the map before it changes it: Apply works on a shallow copy and may still fail.
+func (t *Task) count(c events.Cause) {
+	counts := make(map[events.Cause]int, len(t.Failures)+1)
+	for k, v := range t.Failures {
+		counts[k] = v
+	}
+	counts[c]++
+	t.Failures = counts
+}
+
+func deref[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}

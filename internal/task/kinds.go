@@ -1,0 +1,187 @@
+package task
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+
+	"github.com/toolboxai/orchestrator/events"
+	"github.com/toolboxai/orchestrator/internal/fault"
+)
+
+// Kind describes one sort of task: what it is called, what it takes and what it gives.
+type Kind struct {
+	Name         string          // a subject token: "quiz"
+	Aliases      []string        // older names that are still accepted
+	Title        string          // for people: "Quiz"
+	Description  string          // one sentence
+	Routes       []string        // typed routes below /api/v1: "/agents/quiz/generate"
+	InputSchema  json.RawMessage // JSON Schema 2020-12 of Task.Input, an object
+	OutputSchema json.RawMessage // JSON Schema 2020-12 of Task.Result, an object
+	Example      json.RawMessage // an input that is valid
+}
+
+// Catalog is the list of kinds that a deployment serves. It is immutable and safe for concurrent use.
+type Catalog struct {
+	kinds   []Kind
+	byName  map[string]int
+	inputs  []*jsonschema.Schema
+	outputs []*jsonschema.Schema
+}
+
+// NewCatalog compiles the schemas of kinds and checks their names and examples.
+func NewCatalog(kinds []Kind) (*Catalog, error) {
+	c := &Catalog{kinds: kinds, byName: map[string]int{}}
+	for i, k := range kinds {
+		if err := events.CheckToken("kind", k.Name); err != nil {
+			return nil, err
+		}
+		for _, name := range append([]string{k.Name}, k.Aliases...) {
+			if _, taken := c.byName[name]; taken || name == UnknownKind {
+				return nil, fmt.Errorf("kind %s: the name %q is taken", k.Name, name)
+			}
+			c.byName[name] = i
+		}
+		in, err := compile(k.Name+"/input.json", k.InputSchema)
+		if err != nil {
+			return nil, err
+		}
+		out, err := compile(k.Name+"/output.json", k.OutputSchema)
+		if err != nil {
+			return nil, err
+		}
+		c.inputs, c.outputs = append(c.inputs, in), append(c.outputs, out)
+		if err := c.CheckInput(k.Name, k.Example); err != nil {
+			return nil, fmt.Errorf("kind %s: example: %w", k.Name, err)
+		}
+	}
+	return c, nil
+}
+
+func compile(name string, schema json.RawMessage) (*jsonschema.Schema, error) {
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
+	if err != nil {
+		return nil, fmt.Errorf("schema %s: %w", name, err)
+	}
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource(name, doc); err != nil {
+		return nil, fmt.Errorf("schema %s: %w", name, err)
+	}
+	s, err := compiler.Compile(name)
+	if err != nil {
+		return nil, fmt.Errorf("schema %s: %w", name, err)
+	}
+	return s, nil
+}
+
+// Kinds returns all kinds in their order of registration. The slice is shared: do not change it.
+func (c *Catalog) Kinds() []Kind { return c.kinds }
+
+// Resolve returns the kind with the given name or alias, or an Invalid fault that lists the kinds.
+func (c *Catalog) Resolve(name string) (Kind, error) {
+	if i, ok := c.byName[name]; ok {
+		return c.kinds[i], nil
+	}
+	names := make([]string, len(c.kinds))
+	for i, k := range c.kinds {
+		names[i] = k.Name
+	}
+	slices.Sort(names)
+	return Kind{}, fault.InvalidField("kind", "%q is unknown; the kinds are %s", clip(name), strings.Join(names, ", "))
+}
+
+// CheckInput validates input against the kind's schema. The Invalid fault names every field that is wrong as a path below
+// "input", such as "input.objectives[0]".
+func (c *Catalog) CheckInput(kind string, input json.RawMessage) error {
+	i, ok := c.byName[kind]
+	if !ok {
+		_, err := c.Resolve(kind)
+		return err
+	}
+	return validate("input", c.inputs[i], input)
+}
+
+// CheckResult validates a result against the kind's schema. The Invalid fault names the fields as paths below "result".
+func (c *Catalog) CheckResult(kind string, result json.RawMessage) error {
+	i, ok := c.byName[kind]
+	if !ok {
+		_, err := c.Resolve(kind)
+		return err
+	}
+	return validate("result", c.outputs[i], result)
+}
+
+func validate(root string, schema *jsonschema.Schema, data json.RawMessage) error {
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err != nil {
+		return fault.InvalidField(root, "is not valid JSON: %v", err)
+	}
+	return schemaFault(root, doc, schema.Validate(doc))
+}
+
+// maxDetails bounds how many broken rules one answer lists.
+const maxDetails = 20
+
+// schemaFault turns a validator's error into an Invalid fault with a detail for each broken rule.
+func schemaFault(root string, doc any, err error) error {
+	if err == nil {
+		return nil
+	}
+	broken, ok := err.(*jsonschema.ValidationError)
+	if !ok {
+		return fault.InvalidField(root, "%v", err)
+	}
+	var details []fault.Detail
+	var walk func(*jsonschema.ValidationError)
+	printer := message.NewPrinter(language.English)
+	walk = func(e *jsonschema.ValidationError) {
+		if len(details) >= maxDetails {
+			return
+		}
+		if len(e.Causes) == 0 {
+			details = append(details, fault.Detail{Field: fieldPath(root, doc, e.InstanceLocation), Reason: e.ErrorKind.LocalizedString(printer)})
+		}
+		for _, cause := range e.Causes {
+			walk(cause)
+		}
+	}
+	walk(broken)
+	return fault.InvalidFields(details)
+}
+
+func fieldPath(root string, doc any, location []string) string {
+	var b strings.Builder
+	b.WriteString(root)
+	for _, token := range location {
+		switch v := doc.(type) {
+		case []any:
+			b.WriteString("[" + token + "]")
+			doc = element(v, token)
+		case map[string]any:
+			b.WriteString("." + clip(token))
+			doc = v[token]
+		}
+	}
+	return b.String()
+}
+
+func element(list []any, index string) any {
+	var i int
+	if _, err := fmt.Sscanf(index, "%d", &i); err != nil || i < 0 || i >= len(list) {
+		return nil
+	}
+	return list[i]
+}
+
+func clip(s string) string {
+	if len(s) > 64 {
+		return strings.ToValidUTF8(s[:64], "") + "…"
+	}
+	return s
+}

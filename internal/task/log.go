@@ -1,0 +1,114 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/toolboxai/orchestrator/events"
+)
+
+// StaleError says that the history moved on: the event that was to be followed is not the last one.
+type StaleError struct {
+	Last events.Event // the last event of the history; the zero Event when the history is empty
+}
+
+func (e *StaleError) Error() string {
+	if e.Last.ID == "" {
+		return "the history moved on: it is empty"
+	}
+	return "the history moved on: its last event is " + string(e.Last.Type) + " by " + e.Last.Source
+}
+
+// Stale returns the StaleError in err's chain, or nil.
+func Stale(err error) *StaleError {
+	var s *StaleError
+	if errors.As(err, &s) {
+		return s
+	}
+	return nil
+}
+
+// Log holds every task's history and is the only truth. Its methods are safe for concurrent use and return Unavailable
+// faults when the broker cannot be reached; those calls may be repeated with the same arguments.
+type Log interface {
+	// Append adds e to the history of e.Task, provided that the event with sequence after is its last one (0: that the
+	// history is empty), and returns e's sequence. Otherwise it changes nothing and returns a *StaleError. It is
+	// idempotent by e.ID: when the last event is e itself, its sequence is returned. TooLarge above events.MaxData.
+	Append(ctx context.Context, e events.Event, after uint64) (seq uint64, err error)
+
+	// Last returns the last event of a task's history, or NotFound. It sees every append that was acknowledged before
+	// the call.
+	Last(ctx context.Context, tenant, id string) (events.Event, error)
+
+	// History returns a task's events after the given sequence, oldest first, at most limit of them (0: all). It sees every
+	// append that was acknowledged before the call. NotFound when the task has no history at all.
+	History(ctx context.Context, tenant, id string, after uint64, limit int) ([]events.Event, error)
+
+	// Follow delivers a task's events after the given sequence, first those on record, then live ones, each once, in
+	// order. Progress reports (Seq 0) come in between as they happen and may be lost. The channel is closed when ctx
+	// ends. A task without history is followed all the same. A slow reader delays only itself.
+	Follow(ctx context.Context, tenant, id string, after uint64) (<-chan events.Event, error)
+}
+
+// Queue says who should run what next. It holds nothing that the log does not know.
+type Queue interface {
+	// Admit reports whether the queue takes more work: nil, or Unavailable with a RetryAfter when it is full. It may be
+	// up to a second old.
+	Admit(ctx context.Context) error
+
+	// Dispatch queues the task of e, a task.queued event with its Seq. A dispatch that waits already is left alone, and
+	// that is a success. Unavailable when the queue is full or cannot be reached.
+	Dispatch(ctx context.Context, e events.Event) error
+
+	// Waiting returns the dispatches that are in the queue or held by a worker.
+	Waiting(ctx context.Context) ([]events.Dispatch, error)
+}
+
+// ProgressBoard shows how far running tasks have come. It may forget.
+type ProgressBoard interface {
+	// Report publishes a task.progress event. It does not wait for anybody.
+	Report(ctx context.Context, e events.Event) error
+	// Latest returns a task's last report, or NotFound.
+	Latest(ctx context.Context, tenant, id string) (events.Event, error)
+}
+
+// Archive answers what the log cannot: lists, and what is older than the log. It lags behind the log.
+type Archive interface {
+	// List returns a page of tasks, newest first, without their inputs and results.
+	List(ctx context.Context, f Filter) (Page, error)
+	// Get returns a task with input and result, or NotFound.
+	Get(ctx context.Context, tenant, id string) (Task, error)
+	// History returns a task's events after the given sequence, at most limit of them (0: all), or NotFound.
+	History(ctx context.Context, tenant, id string, after uint64, limit int) ([]events.Event, error)
+}
+
+// Filter chooses tasks for a list. Zero fields choose all; Tenant is required.
+type Filter struct {
+	Tenant        string
+	UserID        string
+	Kinds         []string
+	States        []State
+	Causes        []events.Cause    // of the last failure
+	Fingerprint   string            // of the last failure's error
+	Labels        map[string]string // all of them must be on the task
+	CreatedAfter  *time.Time
+	CreatedBefore *time.Time
+	DeadLetters   bool   // only failed tasks on which nobody has decided
+	Cursor        string // Page.Next of the page before
+	Limit         int    // 1 to MaxPage; 0 takes DefaultPage
+}
+
+// Sizes of a page of tasks.
+const (
+	DefaultPage = 50
+	MaxPage     = 200
+)
+
+// Page is one page of a list.
+type Page struct {
+	Tasks []Task
+	Next  string    // cursor of the next page; empty on the last one
+	AsOf  time.Time // when the archive last caught up with the log, as far as it knows
+	Stale bool      // events newer than AsOf are on the log and not in the list yet
+}

@@ -1,0 +1,132 @@
+package workers
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/toolboxai/orchestrator/events"
+	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/task"
+)
+
+// RunnerConfig is what a Runner needs.
+type RunnerConfig struct {
+	Worker      string // this worker's name, a subject token, unique among the workers that are alive
+	Agents      []Agent
+	Log         task.Log
+	Board       task.ProgressBoard
+	Budgets     Budgets       // DefaultBudgets(3) when nil
+	Timeout     time.Duration // of one attempt; 5 min when 0
+	Patience    time.Duration // how long a write is repeated while the broker is away; task.Patience when 0
+	CancelCheck time.Duration // an attempt that runs longer than this listens for being cancelled; 200 ms when 0
+	Logger      *slog.Logger
+}
+
+// Runner handles dispatches, each from claim to settlement. It is safe for concurrent use.
+type Runner struct {
+	RunnerConfig
+	agents  map[string]Agent
+	catalog *task.Catalog
+	source  string
+}
+
+// NewRunner checks cfg and returns the runner.
+func NewRunner(cfg RunnerConfig) (*Runner, error) {
+	if err := events.CheckToken("worker", cfg.Worker); err != nil {
+		return nil, err
+	}
+	if cfg.Log == nil || cfg.Board == nil || len(cfg.Agents) == 0 {
+		return nil, errors.New("runner: Log, Board and Agents are required")
+	}
+	if cfg.Budgets == nil {
+		cfg.Budgets = DefaultBudgets(3)
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 5 * time.Minute
+	}
+	if cfg.Patience == 0 {
+		cfg.Patience = task.Patience
+	}
+	if cfg.CancelCheck == 0 {
+		cfg.CancelCheck = 200 * time.Millisecond
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &Runner{RunnerConfig: cfg, agents: map[string]Agent{}, source: "/workers/" + cfg.Worker}
+	var kinds []task.Kind
+	for _, a := range cfg.Agents {
+		kinds = append(kinds, a.Kind())
+		r.agents[a.Kind().Name] = a
+	}
+	var err error
+	r.catalog, err = task.NewCatalog(kinds)
+	return r, err
+}
+
+// Kinds returns the names of the kinds that the runner serves: the topics to subscribe to.
+func (r *Runner) Kinds() []string {
+	var names []string
+	for _, k := range r.catalog.Kinds() {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
+// Handle runs the task of one dispatch. It is a watermill handler that settles the message itself: acked when the task is
+// settled or not ours, nacked with events.HeaderRetryAfter when it is to come again. It returns nil.
+func (r *Runner) Handle(msg *message.Message) error {
+	ctx := msg.Context()
+	d, err := decode(msg)
+	if err != nil {
+		return r.bury(ctx, msg, err)
+	}
+	logger := r.Logger.With("task_id", d.event.Task, "tenant", d.event.Tenant, "kind", d.queued.Kind)
+	run, err := r.claim(ctx, d)
+	switch {
+	case errors.Is(err, errSuperseded):
+		msg.Ack()
+		return nil
+	case err != nil:
+		logger.WarnContext(ctx, "claim put off", "error", err)
+		handBack(msg, max(fault.RetryAfter(err), time.Second))
+		return nil
+	case run == nil: // not due, or settled by the claim
+		return nil
+	}
+	run.logger = logger
+	r.settle(ctx, msg, run, r.work(ctx, run))
+	return nil
+}
+
+// delivery is a dispatch as it came from the queue.
+type delivery struct {
+	msg    *message.Message
+	event  events.Event // the task.queued event, with its Seq
+	queued events.Queued
+}
+
+func decode(msg *message.Message) (delivery, error) {
+	e, err := events.Decode(msg.Metadata.Get, msg.Payload)
+	if err != nil {
+		return delivery{}, err
+	}
+	if e.Seq, err = strconv.ParseUint(msg.Metadata.Get(events.HeaderSeq), 10, 64); err != nil || e.Seq == 0 {
+		return delivery{}, fmt.Errorf("%w: %s is %q, want a sequence", events.ErrMalformed, events.HeaderSeq, msg.Metadata.Get(events.HeaderSeq))
+	}
+	q, err := events.DataAs[events.Queued](e)
+	return delivery{msg, e, q}, err
+}
+
+// handBack returns the message to the queue, for any worker, after the delay.
+func handBack(msg *message.Message, delay time.Duration) {
+	if delay > 0 {
+		msg.Metadata.Set(events.HeaderRetryAfter, delay.String())
+	}
+	msg.Nack()
+}

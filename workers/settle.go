@@ -1,0 +1,200 @@
+package workers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/uuid"
+
+	"github.com/toolboxai/orchestrator/events"
+	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/task"
+)
+
+// outcome is what came of an attempt: a result, or an error.
+type outcome struct {
+	result json.RawMessage
+	err    error
+	ended  error // why the attempt's context was done, nil when it was not
+}
+
+// work lets the agent do the task within the attempt's time, and ends it when somebody else decides on the task.
+func (r *Runner) work(ctx context.Context, run *Run) outcome {
+	limit, cause := time.Now().Add(r.Timeout), errAttempt
+	if deadline := run.task.Deadline; deadline != nil && deadline.Before(limit) {
+		limit, cause = *deadline, errDeadline
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	ctx, stop := context.WithDeadlineCause(ctx, limit, cause)
+	defer stop()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		r.watch(ctx, run, cancel)
+	}()
+	result, err := r.call(ctx, run)
+	why := ended(ctx)
+	cancel(nil)
+	<-watched
+	return outcome{result, err, why}
+}
+
+// call runs the agent and holds its result against its kind's schema. A panic is an error.
+func (r *Runner) call(ctx context.Context, run *Run) (result json.RawMessage, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			run.logger.ErrorContext(ctx, "agent panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = fmt.Errorf("the agent panicked: %v", p)
+		}
+	}()
+	kind := run.Task().Kind
+	agent, ok := r.agents[kind]
+	if !ok {
+		return nil, fmt.Errorf("this worker serves no kind %q", kind)
+	}
+	if result, err = agent.Work(ctx, run); err != nil {
+		return nil, err
+	}
+	if len(result) > MaxOutput {
+		return nil, fault.New(fault.TooLarge, "the result has %d bytes, at most %d are kept", len(result), MaxOutput)
+	}
+	if err := r.catalog.CheckResult(kind, result); err != nil {
+		return nil, InvalidOutput(err)
+	}
+	return result, nil
+}
+
+// watch ends the attempt when the log shows that somebody else decided on the task. Short attempts are not watched: their
+// writes are fenced anyway.
+func (r *Runner) watch(ctx context.Context, run *Run, cancel context.CancelCauseFunc) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(r.CancelCheck):
+	}
+	t := run.Task()
+	history, err := r.Log.Follow(ctx, t.Tenant, t.ID, t.Seq)
+	if err != nil {
+		run.logger.DebugContext(ctx, "the attempt is not watched", "error", err)
+		return
+	}
+	for e := range history {
+		if e.Seq > 0 && (e.Type.Terminal() || e.Type == events.TypeStarted) && !run.wrote(e.Seq) {
+			cancel(errSuperseded)
+			return
+		}
+	}
+}
+
+// wrote reports whether the event with the given sequence is one that the run wrote, or knew when it began. The fence makes
+// sure of it: the run's last event is the history's last, or somebody else wrote behind it.
+func (r *Run) wrote(seq uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return seq <= r.task.Seq
+}
+
+// settle writes what came of the attempt and settles the message. It does so on a context of its own: a worker that is being
+// stopped still has to say what became of its tasks.
+func (r *Runner) settle(ctx context.Context, msg *message.Message, run *Run, out outcome) {
+	ctx = context.WithoutCancel(ctx)
+	payload, delay := r.decide(run, out)
+	if payload == nil {
+		msg.Ack()
+		return
+	}
+	err := run.append(ctx, payload)
+	switch {
+	case isStale(err):
+		run.logger.InfoContext(ctx, "attempt dropped: another writer decided on the task")
+		msg.Ack()
+	case err != nil:
+		run.logger.ErrorContext(ctx, "outcome not on record, the task is handed back", "event", payload.EventType(), "error", err)
+		handBack(msg, time.Second)
+	case payload.EventType() == events.TypeRetrying:
+		handBack(msg, delay)
+	default:
+		msg.Ack()
+	}
+}
+
+// decide turns an outcome into the event that tells it, and the wait before the next attempt. A nil event says that the task
+// is somebody else's by now.
+func (r *Runner) decide(run *Run, out outcome) (events.Payload, time.Duration) {
+	usage, provenance := run.spent()
+	t := run.Task()
+	if out.err == nil {
+		return events.Completed{Attempt: t.Attempt, Result: out.result, Usage: usage, Provenance: provenance}, 0
+	}
+	if isStale(out.err) || errors.Is(out.ended, errSuperseded) {
+		return nil, 0
+	}
+	fail := func(c events.Cause) events.Payload {
+		failed := events.Failed{Attempts: t.Attempt, Cause: c, Error: text(out.err)}
+		if usage.Calls > 0 {
+			failed.Usage = &usage
+		}
+		return failed
+	}
+	failure := classify(out.err)
+	switch {
+	case out.ended == nil:
+	case errors.Is(out.ended, errDeadline):
+		return fail(events.CauseDeadline), 0
+	case errors.Is(out.ended, errAttempt):
+		failure = &OutcomeError{Cause: events.CauseTimeout, Err: errAttempt}
+	default:
+		failure = &OutcomeError{Cause: events.CauseDrain, Err: out.ended}
+	}
+	count := t.Failures[failure.Cause] + 1
+	if failure.Terminal || !r.Budgets.allows(failure.Cause, count) {
+		return fail(failure.Cause), 0
+	}
+	delay := r.Budgets.wait(failure.Cause, count, fault.RetryAfter(out.err))
+	return events.Retrying{Attempt: t.Attempt, Cause: failure.Cause, Error: text(failure.Err), NextAt: time.Now().UTC().Add(delay)}, delay
+}
+
+// maxErrorText bounds an error on the log, in bytes.
+const maxErrorText = 2 << 10
+
+func text(err error) string {
+	s := strings.ToValidUTF8(strings.ReplaceAll(err.Error(), "\x00", ""), "\uFFFD")
+	if len(s) > maxErrorText {
+		s = strings.ToValidUTF8(s[:maxErrorText], "") + "…"
+	}
+	return s
+}
+
+// bury turns a dispatch that nobody can read into a dead letter that keeps its bytes. Its id follows from the bytes and the
+// subject, so that the same message is buried once.
+func (r *Runner) bury(ctx context.Context, msg *message.Message, reason error) error {
+	subject := msg.Metadata.Get(events.HeaderQueueSubject)
+	tenant := "unknown"
+	if d, err := events.ParseDispatch(subject); err == nil {
+		tenant = d.Tenant
+	}
+	id := uuid.NewSHA1(uuid.NameSpaceOID, append([]byte(subject+"\x00"), msg.Payload...)).String()
+	raw := msg.Payload[:min(len(msg.Payload), events.MaxData/2)]
+	e, err := events.New(tenant, id, r.source, events.Failed{Cause: events.CauseUndecodable, Error: text(reason), Raw: raw})
+	if err == nil {
+		err = task.Patiently(ctx, r.Patience, func(ctx context.Context) error {
+			_, err := r.Log.Append(ctx, e, 0)
+			return err
+		})
+	}
+	if err != nil && !isStale(err) {
+		r.Logger.ErrorContext(ctx, "undecodable dispatch could not be buried yet", "subject", subject, "error", err)
+		handBack(msg, 5*time.Second)
+		return nil
+	}
+	r.Logger.WarnContext(ctx, "undecodable dispatch buried as a dead letter", "subject", subject, "task_id", id, "tenant", tenant, "error", reason)
+	msg.Ack()
+	return nil
+}
