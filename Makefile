@@ -17,6 +17,10 @@ dev: ## run everything on embedded services: API on http://127.0.0.1:8009 (ARGS=
 test: ## run all tests; starts the Postgres that they need (ARGS="-race")
 	go run ./internal/postgres/pgtest/cmd -- go test $(ARGS) ./...
 
+.PHONY: race
+race: ## run the tests of what runs in parallel with the race detector
+	go run ./internal/postgres/pgtest/cmd -- go test -race -count=1 ./events/... ./internal/... ./nats/... ./workers/... ./api/...
+
 .PHONY: bench
 bench: ## measure the ratios of BENCHMARKS.md in one run
 	go run ./internal/postgres/pgtest/cmd -- go run ./bench

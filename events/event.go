@@ -9,6 +9,7 @@
 package events
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ type Event struct {
 
 // New returns an event about a task with a fresh time-ordered id (UUIDv7) and the time now.
 func New(tenant, task, source string, p Payload) (Event, error) {
-	data, err := json.Marshal(p)
+	data, err := encode(p)
 	if err != nil {
 		return Event{}, fmt.Errorf("encode %s: %w", p.EventType(), err)
 	}
@@ -51,6 +52,17 @@ func New(tenant, task, source string, p Payload) (Event, error) {
 		ID: id.String(), Type: p.EventType(), Source: source, Time: time.Now().UTC(),
 		Tenant: tenant, Task: task, Data: data,
 	}, nil
+}
+
+// encode leaves <, > and & as they are: bodies hold scripts and Markdown, and no browser takes them for HTML.
+func encode(p Payload) (json.RawMessage, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(p); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // DataAs decodes e's body as P. It fails when e is of another type.

@@ -3,6 +3,7 @@ package task
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -96,7 +97,7 @@ func (c *Catalog) Resolve(name string) (Kind, error) {
 	return Kind{}, fault.InvalidField("kind", "%q is unknown; the kinds are %s", clip(name), strings.Join(names, ", "))
 }
 
-// CheckInput validates input against the kind's schema. The Invalid fault names every field that is wrong as a path below
+// CheckInput holds input against the rules of CheckJSON and the kind's schema. The Invalid fault names every field that is wrong as a path below
 // "input", such as "input.objectives[0]".
 func (c *Catalog) CheckInput(kind string, input json.RawMessage) error {
 	i, ok := c.byName[kind]
@@ -107,7 +108,7 @@ func (c *Catalog) CheckInput(kind string, input json.RawMessage) error {
 	return validate("input", c.inputs[i], input)
 }
 
-// CheckResult validates a result against the kind's schema. The Invalid fault names the fields as paths below "result".
+// CheckResult holds a result against the same rules and the kind's schema. The Invalid fault names the fields as paths below "result".
 func (c *Catalog) CheckResult(kind string, result json.RawMessage) error {
 	i, ok := c.byName[kind]
 	if !ok {
@@ -118,9 +119,9 @@ func (c *Catalog) CheckResult(kind string, result json.RawMessage) error {
 }
 
 func validate(root string, schema *jsonschema.Schema, data json.RawMessage) error {
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	doc, err := parseStrict(root, data)
 	if err != nil {
-		return fault.InvalidField(root, "is not valid JSON: %v", err)
+		return err
 	}
 	return schemaFault(root, doc, schema.Validate(doc))
 }
@@ -133,8 +134,8 @@ func schemaFault(root string, doc any, err error) error {
 	if err == nil {
 		return nil
 	}
-	broken, ok := err.(*jsonschema.ValidationError)
-	if !ok {
+	var broken *jsonschema.ValidationError
+	if !errors.As(err, &broken) {
 		return fault.InvalidField(root, "%v", err)
 	}
 	var details []fault.Detail

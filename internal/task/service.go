@@ -95,10 +95,11 @@ func (s *Service) Submit(ctx context.Context, sub Submission) (Task, bool, error
 	if err := s.Queue.Admit(ctx); err != nil {
 		return Task{}, false, err
 	}
-	e, err := events.New(sub.Tenant, id, s.Source, events.Queued{
+	queued := events.Queued{
 		Kind: kind.Name, Input: sub.Input, Priority: sub.Priority, Dispatch: 1, UserID: sub.UserID,
 		RequestHash: hash, Labels: sub.Labels, Deadline: sub.Deadline,
-	})
+	}
+	e, err := events.New(sub.Tenant, id, s.Source, queued)
 	if err != nil {
 		return Task{}, false, err
 	}
@@ -110,10 +111,11 @@ func (s *Service) Submit(ctx context.Context, sub Submission) (Task, bool, error
 	if err != nil {
 		return Task{}, false, fmt.Errorf("submit task %s: %w", id, err)
 	}
-	t, err := Fold([]events.Event{e})
-	if err != nil {
+	var t Task
+	if err := t.queued(e, queued); err != nil {
 		return Task{}, false, err
 	}
+	t.Seq, t.UpdatedAt = e.Seq, e.Time
 	s.dispatch(ctx, e)
 	return t, true, nil
 }
@@ -149,7 +151,7 @@ func (s *Service) check(sub *Submission) (Kind, error) {
 	return kind, s.CheckInput(kind.Name, sub.Input)
 }
 
-// CheckInput holds a task's input against its size limit, the rules of CheckJSON and the kind's schema.
+// CheckInput holds a task's input against its size limit and the rules of Catalog.CheckInput.
 func (s *Service) CheckInput(kind string, input json.RawMessage) error {
 	if len(input) > MaxInput {
 		return &fault.Error{Kind: fault.TooLarge, Message: "the input is too large",
@@ -157,9 +159,6 @@ func (s *Service) CheckInput(kind string, input json.RawMessage) error {
 	}
 	if len(input) == 0 {
 		return fault.InvalidField("input", "is missing")
-	}
-	if err := CheckJSON("input", input); err != nil {
-		return err
 	}
 	return s.Catalog.CheckInput(kind, input)
 }

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/toolboxai/orchestrator/internal/fault"
 )
@@ -18,84 +20,132 @@ const MaxDepth = 32
 // twice in an object, no NUL in any string, nesting of at most MaxDepth. The Invalid fault names where, below root, which
 // may be empty for a whole body.
 func CheckJSON(root string, raw []byte) error {
-	whole := root
-	if whole == "" {
-		whole = "body"
-	}
-	if !utf8.Valid(raw) {
-		return fault.InvalidField(whole, "is not valid UTF-8")
-	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	if err := checkValue(d, root, 0); err != nil {
-		var syntax *json.SyntaxError
-		switch {
-		case errors.As(err, &syntax):
-			return fault.InvalidField(whole, "is not valid JSON at byte %d: %v", syntax.Offset, syntax)
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return fault.InvalidField(whole, "is not valid JSON: it ends too early")
-		}
-		return err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fault.InvalidField(whole, "has something behind its JSON value, at byte %d", d.InputOffset())
-	}
-	return nil
-}
-
-func checkValue(d *json.Decoder, path string, depth int) error {
-	tok, err := d.Token()
-	if err != nil {
-		return err
-	}
-	switch v := tok.(type) {
-	case string:
-		return checkString(path, v)
-	case json.Delim:
-		if depth >= MaxDepth {
-			return fault.InvalidField(path, "nests deeper than %d levels", MaxDepth)
-		}
-		if v == '{' {
-			return checkObject(d, path, depth)
-		}
-		for d.More() {
-			if err := checkValue(d, path+"[]", depth+1); err != nil {
-				return err
-			}
-		}
-		_, err = d.Token()
-		return err
-	}
-	return nil
-}
-
-func checkObject(d *json.Decoder, path string, depth int) error {
-	seen := map[string]struct{}{}
-	for d.More() {
-		tok, err := d.Token()
-		if err != nil {
-			return err
-		}
-		key, _ := tok.(string)
-		at := strings.TrimPrefix(path+"."+clip(key), ".")
-		if err := checkString(at, key); err != nil {
-			return err
-		}
-		if _, twice := seen[key]; twice {
-			return fault.InvalidField(at, "stands twice in the same object")
-		}
-		seen[key] = struct{}{}
-		if err := checkValue(d, at, depth+1); err != nil {
-			return err
-		}
-	}
-	_, err := d.Token()
+	_, err := parseStrict(root, raw)
 	return err
 }
 
-func checkString(path, s string) error {
-	if strings.ContainsRune(s, 0) {
-		return fault.InvalidField(strings.ReplaceAll(path, "\x00", "�"), "holds a NUL character")
+// parseStrict decodes raw under the rules of CheckJSON into maps, slices, strings, json.Number, bool and nil.
+//
+// The decoder is that of encoding/json/v2, from its own module until it is part of every Go.
+func parseStrict(root string, raw []byte) (any, error) {
+	d := jsontext.NewDecoder(bytes.NewReader(raw))
+	v, err := strictValue(d, root)
+	if err == nil {
+		if _, err = d.ReadToken(); errors.Is(err, io.EOF) {
+			return v, nil
+		}
+		return nil, fault.InvalidField(whole(root), "has something behind its JSON value, at byte %d", d.InputOffset())
+	}
+	var syntax *jsontext.SyntacticError
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntax):
+		return nil, fault.InvalidField(pointed(root, syntax.JSONPointer), "stands twice in the same object")
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, fault.InvalidField(whole(root), "is not valid JSON: it ends too early")
+	case errors.As(err, &syntax) && strings.Contains(syntax.Err.Error(), "UTF-8"):
+		return nil, fault.InvalidField(whole(root), "is not valid UTF-8 at byte %d", syntax.ByteOffset)
+	case errors.As(err, &syntax):
+		return nil, fault.InvalidField(whole(root), "is not valid JSON at byte %d: %v", syntax.ByteOffset, syntax.Err)
+	}
+	return nil, err
+}
+
+func strictValue(d *jsontext.Decoder, root string) (any, error) {
+	tok, err := d.ReadToken()
+	if err != nil {
+		return nil, err
+	}
+	switch tok.Kind() {
+	case '{':
+		return strictObject(d, root)
+	case '[':
+		return strictArray(d, root)
+	case '"':
+		return strictString(d, root, tok)
+	case '0':
+		return json.Number(tok.String()), nil
+	case 't', 'f':
+		return tok.Bool(), nil
+	}
+	return nil, nil
+}
+
+func strictObject(d *jsontext.Decoder, root string) (any, error) {
+	if err := checkDepth(d, root); err != nil {
+		return nil, err
+	}
+	object := map[string]any{}
+	for d.PeekKind() != '}' {
+		tok, err := d.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		key, err := strictString(d, root, tok)
+		if err != nil {
+			return nil, err
+		}
+		if object[key], err = strictValue(d, root); err != nil {
+			return nil, err
+		}
+	}
+	_, err := d.ReadToken()
+	return object, err
+}
+
+func strictArray(d *jsontext.Decoder, root string) (any, error) {
+	if err := checkDepth(d, root); err != nil {
+		return nil, err
+	}
+	list := []any{}
+	for d.PeekKind() != ']' {
+		v, err := strictValue(d, root)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+	}
+	_, err := d.ReadToken()
+	return list, err
+}
+
+func strictString(d *jsontext.Decoder, root string, tok jsontext.Token) (string, error) {
+	s := tok.String()
+	if strings.IndexByte(s, 0) >= 0 {
+		return "", fault.InvalidField(pointed(root, d.StackPointer()), "holds a NUL character")
+	}
+	return s, nil
+}
+
+func checkDepth(d *jsontext.Decoder, root string) error {
+	if d.StackDepth() > MaxDepth {
+		return fault.InvalidField(whole(root), "nests deeper than %d levels", MaxDepth)
 	}
 	return nil
+}
+
+func whole(root string) string {
+	if root == "" {
+		return "body"
+	}
+	return root
+}
+
+// pointed writes a JSON pointer as the path of a field: "input.objectives[0]".
+func pointed(root string, p jsontext.Pointer) string {
+	var b strings.Builder
+	b.WriteString(root)
+	for token := range p.Tokens() {
+		if _, err := strconv.Atoi(token); err == nil {
+			b.WriteString("[" + token + "]")
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(strings.ReplaceAll(clip(token), "\x00", "�"))
+	}
+	if b.Len() == 0 {
+		return "body"
+	}
+	return b.String()
 }

@@ -1,0 +1,186 @@
+package llm
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/toolboxai/orchestrator/internal/fault"
+)
+
+const (
+	maxAnswer     = 8 << 20  // of an answer's body, in bytes
+	maxErrorBody  = 64 << 10 // of a refusal's body, in bytes
+	maxStreamLine = 64 << 10 // of one line of an event stream: langchaingo's scanner takes no more
+)
+
+// exchange carries one call of langchaingo over HTTP and watches what comes back. langchaingo v0.1.14 drops the status and
+// the headers of a refusal, takes a stream that just ends for a whole answer, passes over stream events that it cannot
+// decode and over errors among them, and reads without bound. So the exchange is langchaingo's HTTP client for one call,
+// reads every byte first, and remembers what went wrong (the fault) and what the provider said of its answer (the sighting).
+type exchange struct {
+	provider string
+	key      string // only to keep it out of errors
+	client   *http.Client
+	dialect  dialect
+	streamed bool // the answer was asked for as an event stream
+
+	mu   sync.Mutex // langchaingo reads streams on a goroutine that may outlive the call
+	err  *fault.Error
+	seen sighting
+}
+
+// sighting is what the provider itself says about an answer.
+type sighting struct {
+	model string
+	stop  string // why the answer ended; empty while it did not
+	done  bool   // nothing follows
+	text  int    // bytes of answer text seen in a stream
+}
+
+// Do sends a request of langchaingo's. It returns an answer of status 200 only; everything else is a fault.
+func (x *exchange) Do(req *http.Request) (*http.Response, error) {
+	req.Header.Set("User-Agent", "toolboxai")
+	resp, err := x.client.Do(req)
+	if err != nil {
+		return nil, x.fail(x.networkFault("could not be reached", err))
+	}
+	if resp.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what could be read of it is good enough
+		_ = resp.Body.Close()
+		return nil, x.fail(x.statusFault(resp.StatusCode, resp.Header, body))
+	}
+	if x.streamed {
+		resp.Body = &stream{x: x, body: resp.Body, lines: bufio.NewReaderSize(resp.Body, maxStreamLine), left: maxAnswer}
+		return resp, nil
+	}
+	body, err := x.readWhole(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
+}
+
+// readWhole reads and closes the body of an answer that is no stream.
+func (x *exchange) readWhole(from io.ReadCloser) ([]byte, error) {
+	defer func() { _ = from.Close() }()
+	body, err := io.ReadAll(io.LimitReader(from, maxAnswer+1))
+	if err != nil {
+		return nil, x.fail(x.networkFault("broke off its answer", err))
+	}
+	if len(body) > maxAnswer {
+		return nil, x.fail(fault.New(fault.Unavailable, "%s sent an answer of more than %d bytes", x.provider, maxAnswer))
+	}
+	if _, err := x.inspect(body); err != nil {
+		return nil, err
+	}
+	return body, nil
+}
+
+// inspect lets the dialect look at one JSON value of the answer. keep is false for a value that langchaingo must not see.
+func (x *exchange) inspect(data []byte) (keep bool, err error) {
+	x.mu.Lock()
+	complaint, keep, err := x.dialect.inspect(data, &x.seen)
+	x.mu.Unlock()
+	switch {
+	case err != nil:
+		return false, x.fail(fault.New(fault.Unavailable, "%s sent something that is not an answer: %w", x.provider, err))
+	case complaint != nil:
+		return false, x.fail(x.complaintFault(complaint))
+	}
+	return keep, nil
+}
+
+// fail remembers the first fault of the call and returns it.
+func (x *exchange) fail(e *fault.Error) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.err == nil {
+		x.err = e
+	}
+	return x.err
+}
+
+func (x *exchange) outcome() (sighting, *fault.Error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.seen, x.err
+}
+
+// stream is the body of a streamed answer. It hands on whole lines, each only after a look at it, and ends with an error
+// unless the provider said why its answer ended.
+type stream struct {
+	x       *exchange
+	body    io.ReadCloser
+	lines   *bufio.Reader
+	left    int
+	pending []byte
+	err     error
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	for len(s.pending) == 0 {
+		if s.err != nil {
+			return 0, s.err
+		}
+		s.pending, s.err = s.next()
+	}
+	n := copy(p, s.pending)
+	s.pending = s.pending[n:]
+	return n, nil
+}
+
+func (s *stream) Close() error { return s.body.Close() }
+
+// next returns the next line to hand on, nil for one to leave out; it is valid until the next call.
+func (s *stream) next() ([]byte, error) {
+	line, err := s.lines.ReadSlice('\n')
+	if s.left -= len(line); s.left < 0 {
+		return nil, s.x.fail(fault.New(fault.Unavailable, "%s sent an answer of more than %d bytes", s.x.provider, maxAnswer))
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF) && len(line) > 0: // a last line without its end; the next call finds the end
+	case errors.Is(err, io.EOF):
+		if seen, _ := s.x.outcome(); !seen.done {
+			return nil, s.x.fail(s.x.incomplete())
+		}
+		return nil, io.EOF
+	case errors.Is(err, bufio.ErrBufferFull):
+		return nil, s.x.fail(fault.New(fault.Unavailable, "%s sent a stream line of more than %d bytes", s.x.provider, maxStreamLine))
+	default:
+		return nil, s.x.fail(s.x.networkFault("broke off its answer", err))
+	}
+	keep, err := s.look(bytes.TrimSpace(line))
+	if err != nil || !keep {
+		return nil, err
+	}
+	return line, nil
+}
+
+// look inspects one line of the stream.
+func (s *stream) look(line []byte) (keep bool, err error) {
+	field, value, found := bytes.Cut(line, []byte(":"))
+	switch {
+	case len(field) == 0: // an empty line, or a comment
+		return true, nil
+	case found && string(field) == "data":
+		return s.x.inspect(bytes.TrimSpace(value))
+	case found && (string(field) == "event" || string(field) == "id" || string(field) == "retry"):
+		return true, nil
+	}
+	return false, s.x.fail(fault.New(fault.Unavailable, "%s sent a line that is not part of an event stream", s.x.provider))
+}
+
+// incomplete is the fault of an answer that ended without a reason.
+func (x *exchange) incomplete() *fault.Error {
+	return &fault.Error{
+		Kind: fault.Unavailable, Message: x.provider + " ended its answer without saying why",
+		Err: fmt.Errorf("no stop reason: %w", io.ErrUnexpectedEOF),
+	}
+}

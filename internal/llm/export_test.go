@@ -1,0 +1,33 @@
+package llm
+
+// What the tests of this package look at from outside.
+var (
+	ExtractJSON = extractJSON
+	RetryAfter  = retryAfter
+	Reasons     = reasons
+	OllamaURL   = ollamaURL
+)
+
+const MaxRetryAfter = maxRetryAfter
+
+// Price is one row of the price table.
+type Price = price
+
+// Prices returns the rows of the price table and the day they are of.
+func Prices() ([]Price, string, error) {
+	t, err := loadPrices()
+	if err != nil {
+		return nil, "", err
+	}
+	return t.Models, t.AsOf, nil
+}
+
+// Cost returns what a call costs by the price table.
+func Cost(provider, model string, input, cached, output int) (float64, bool, error) {
+	t, err := loadPrices()
+	if err != nil {
+		return 0, false, err
+	}
+	usd, known := t.cost(provider, model, tokens{input: input, cached: cached, output: output})
+	return usd, known, nil
+}

@@ -1,0 +1,275 @@
+package llm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/tmc/langchaingo/llms"
+	"github.com/tmc/langchaingo/llms/anthropic"
+
+	"github.com/toolboxai/orchestrator/internal/fault"
+)
+
+const (
+	defaultMaxTokens = 4096
+	// reasoningTokens is what models that reason get on top of Request.MaxTokens: providers count both against one limit.
+	reasoningTokens = 16 << 10
+)
+
+// Endpoint says where a provider is and who asks.
+type Endpoint struct {
+	Key   string `json:"-"` // never part of an error, a log or Describe
+	Model string // "" takes the provider's default
+	Base  string // the API's URL up to and without the method; "" takes the provider's own
+	// Transport sends the requests; nil takes one with Go's TLS defaults, the environment's proxies and no limit of its own
+	// on how long an answer takes: the call's context says that.
+	Transport http.RoundTripper `json:"-"`
+}
+
+// String leaves the key out.
+func (e Endpoint) String() string { return e.Model + " at " + e.Base }
+
+// GoString leaves the key out.
+func (e Endpoint) GoString() string { return e.String() }
+
+// Remote is the Client of one provider's HTTP API. It is safe for concurrent use and holds nothing to close.
+type Remote struct {
+	provider string
+	endpoint Endpoint
+	client   *http.Client
+	dialect  dialect
+	reasons  bool        // the model reasons before it answers
+	prices   *priceTable // nil where the provider's prices do not hold
+	free     bool        // nothing is ever charged
+	noJSON   atomic.Bool // the endpoint has refused JSON mode
+}
+
+// dialect is what one wire format needs beyond langchaingo.
+type dialect interface {
+	// open returns langchaingo's client for e, which sends through x. It does no I/O.
+	open(e Endpoint, x *exchange) (llms.Model, error)
+	// options returns the call options that are the format's own. tokens limits the answer, its reasoning included.
+	options(e Endpoint, tokens int, jsonMode bool) []llms.CallOption
+	// inspect looks at one JSON value that the provider sent, a stream's event or a whole body, and notes what it says. It
+	// returns the provider's complaint if the value is one, and whether langchaingo may see the value.
+	inspect(data []byte, seen *sighting) (complaint []byte, keep bool, err error)
+	// tokens reads langchaingo's account of a call.
+	tokens(info map[string]any) tokens
+}
+
+// tokens is what a provider counted.
+type tokens struct {
+	input  int
+	cached int // of input, read from the provider's cache
+	output int
+}
+
+// newRemote checks e and fills in what it leaves open. prefix begins the names of the variables that errors speak of.
+func newRemote(provider, prefix string, e Endpoint, d dialect) (*Remote, error) {
+	e.Key = strings.TrimSpace(e.Key)
+	if strings.ContainsFunc(e.Key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, fault.InvalidField(prefix+"_API_KEY", "holds a character that no key has")
+	}
+	if e.Model == "" || strings.ContainsFunc(e.Model, func(r rune) bool { return r <= ' ' }) {
+		return nil, fault.InvalidField(prefix+"_MODEL", "%q is no model's name", e.Model)
+	}
+	base, err := url.Parse(strings.TrimRight(e.Base, "/"))
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" ||
+		base.User != nil || base.RawQuery != "" || base.Fragment != "" {
+		return nil, fault.InvalidField(prefix+"_API_BASE", "is no URL of the form https://host/path")
+	}
+	e.Base = base.String()
+	if e.Transport == nil {
+		e.Transport = newTransport()
+	}
+	return &Remote{
+		provider: provider, endpoint: e, dialect: d, reasons: reasons(e.Model),
+		client: &http.Client{Transport: e.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse // a redirect would take the key to another host
+		}},
+	}, nil
+}
+
+// needKey refuses an endpoint without a key; variable is where it would stand.
+func (r *Remote) needKey(variable string) error {
+	if r.endpoint.Key == "" {
+		return fault.InvalidField(variable, "is not set")
+	}
+	return nil
+}
+
+// withPrices lets r compute what its calls cost.
+func (r *Remote) withPrices() (*Remote, error) {
+	prices, err := loadPrices()
+	if err != nil {
+		return nil, err
+	}
+	r.prices = prices
+	return r, nil
+}
+
+// newTransport bounds the ways to a server, not its thinking. Pings find a connection that died while a model thinks.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 10 * time.Second,
+		ForceAttemptHTTP2:   true,
+		HTTP2:               &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+		MaxIdleConns:        64,
+		MaxIdleConnsPerHost: 16,
+		IdleConnTimeout:     90 * time.Second,
+	}
+}
+
+// Describe says, for example, "openai gpt-6-luna at https://api.openai.com/v1".
+func (r *Remote) Describe() string {
+	return r.provider + " " + r.endpoint.String()
+}
+
+// String is Describe.
+func (r *Remote) String() string { return r.Describe() }
+
+// GoString is Describe.
+func (r *Remote) GoString() string { return r.Describe() }
+
+// Complete calls the model once. It streams only when req.OnDelta is set: some accounts may not stream some models.
+func (r *Remote) Complete(ctx context.Context, req Request) (Response, error) {
+	if req.Prompt == "" {
+		return Response{}, fault.InvalidField("prompt", "is empty")
+	}
+	jsonMode := asksObject(req.Schema) && !r.noJSON.Load()
+	resp, err := r.complete(ctx, req, jsonMode)
+	if jsonMode && fault.Is(err, fault.Invalid) && strings.Contains(err.Error(), "response_format") {
+		r.noJSON.Store(true) // some servers of the OpenAI format know no JSON mode; the instructions must do
+		return r.complete(ctx, req, false)
+	}
+	return resp, err
+}
+
+func (r *Remote) complete(ctx context.Context, req Request, jsonMode bool) (Response, error) {
+	x := &exchange{provider: r.provider, key: r.endpoint.Key, client: r.client, dialect: r.dialect, streamed: req.OnDelta != nil}
+	// One langchaingo client per call is a few assignments, and gives the call an exchange of its own.
+	model, err := r.dialect.open(r.endpoint, x)
+	if err != nil {
+		return Response{}, fmt.Errorf("open %s: %w", r.provider, err)
+	}
+	limit := req.MaxTokens
+	if limit <= 0 {
+		limit = defaultMaxTokens
+	}
+	temperature := req.Temperature
+	if r.reasons {
+		limit += reasoningTokens
+		temperature = 1 // the only one that they accept, and langchaingo always sends one
+	}
+	options := append(r.dialect.options(r.endpoint, limit, jsonMode), llms.WithTemperature(temperature))
+	if req.OnDelta != nil {
+		options = append(options, llms.WithStreamingFunc(func(ctx context.Context, delta []byte) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if len(delta) > 0 {
+				req.OnDelta(string(delta))
+			}
+			return nil
+		}))
+	}
+	content, err := model.GenerateContent(ctx, messages(req), options...)
+	return r.judge(ctx, req, x, content, err)
+}
+
+func messages(req Request) []llms.MessageContent {
+	system := req.System
+	if req.Schema != nil {
+		system = strings.TrimSpace(system + "\n\n" + instruction(req.Schema))
+	}
+	var out []llms.MessageContent
+	if system != "" {
+		out = append(out, llms.TextParts(llms.ChatMessageTypeSystem, system))
+	}
+	return append(out, llms.TextParts(llms.ChatMessageTypeHuman, req.Prompt))
+}
+
+// judge makes an answer or an error of what langchaingo returned and the exchange saw.
+func (r *Remote) judge(ctx context.Context, req Request, x *exchange, content *llms.ContentResponse, err error) (Response, error) {
+	seen, failed := x.outcome()
+	switch {
+	case ctx.Err() != nil:
+		return Response{}, endedFault(ctx, r.provider)
+	case failed != nil:
+		return Response{}, failed
+	case seen.stop == "":
+		return Response{}, x.incomplete()
+	}
+	text, usage := r.account(seen, content)
+	switch verdict := verdictOn(seen.stop); {
+	case err != nil && !errors.Is(err, anthropic.ErrEmptyResponse):
+		return Response{}, &fault.Error{
+			Kind: fault.Unavailable, Message: r.provider + " sent an answer that cannot be read", Err: errors.New(x.clean(err.Error())),
+		}
+	case verdict != nil:
+		return Response{}, unusable(verdict, text, usage)
+	case !finished(seen.stop):
+		return Response{}, fault.New(fault.Unavailable, "%s stopped its answer for the reason %q", r.provider, x.clean(seen.stop))
+	case seen.text > 0 && len(text) != seen.text:
+		return Response{}, fault.New(fault.Unavailable, "%s sent %d bytes of text, of which %d could be read", r.provider, seen.text, len(text))
+	case strings.TrimSpace(text) == "":
+		return Response{}, unusable(ErrEmpty, text, usage)
+	}
+	if req.Schema != nil {
+		value, err := extractJSON(text, asksObject(req.Schema))
+		if err != nil {
+			return Response{}, unusable(err, text, usage)
+		}
+		text = value
+	}
+	return Response{Text: text, Provider: r.provider, Model: r.modelName(seen), Usage: usage}, nil
+}
+
+// account joins the answer's text and counts what it cost. content may be nil.
+func (r *Remote) account(seen sighting, content *llms.ContentResponse) (string, Usage) {
+	if content == nil || len(content.Choices) == 0 {
+		return "", Usage{}
+	}
+	var text strings.Builder
+	for _, c := range content.Choices { // Anthropic's blocks: reasoning has no content
+		text.WriteString(c.Content)
+	}
+	n := r.dialect.tokens(content.Choices[0].GenerationInfo)
+	usage := Usage{InputTokens: n.input, OutputTokens: n.output, CostKnown: r.free}
+	if r.prices != nil && n.output > 0 {
+		usage.CostUSD, usage.CostKnown = r.prices.cost(r.provider, r.modelName(seen), n)
+	}
+	return text.String(), usage
+}
+
+func (r *Remote) modelName(seen sighting) string {
+	if seen.model != "" {
+		return seen.model
+	}
+	return r.endpoint.Model
+}
+
+// finished reports whether a stop reason says that the model was done.
+func finished(stop string) bool {
+	return stop == "stop" || stop == "end_turn" || stop == "stop_sequence" || stop == "eos"
+}
+
+// verdictOn returns why an answer that ended so is of no use, nil when it may be of use.
+func verdictOn(stop string) error {
+	switch stop {
+	case "length", "max_tokens", "model_length", "model_context_window_exceeded":
+		return ErrTruncated
+	case "content_filter", "refusal", "safety", "SAFETY":
+		return ErrRefused
+	}
+	return nil
+}

@@ -1,0 +1,34 @@
+package notify
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Stats says what a Notifier has done since it was made.
+type Stats struct {
+	Sent      uint64        // messages that the sender accepted
+	Retried   uint64        // requests and lookups that failed and were made again
+	Reduced   uint64        // messages that went out as a bare reference because the sender refused them
+	Refused   uint64        // messages that the sender refused for good, none of them the end of a task
+	Lost      uint64        // ends of tasks that the sender refused for good even as a reference: alert on any
+	Coalesced uint64        // progress reports that a newer one replaced
+	Dropped   uint64        // progress reports that were given up: too many, too large, their task over or not known
+	Lag       time.Duration // age of the oldest log event that is not sent yet; 0 while the notifier waits for events
+}
+
+type counters struct {
+	sent, retried, reduced, refused, lost, coalesced, dropped atomic.Uint64
+	oldest                                                    atomic.Int64 // Unix ns of the first event of the batch in work, or 0
+}
+
+func (c *counters) read() Stats {
+	s := Stats{
+		Sent: c.sent.Load(), Retried: c.retried.Load(), Reduced: c.reduced.Load(), Refused: c.refused.Load(),
+		Lost: c.lost.Load(), Coalesced: c.coalesced.Load(), Dropped: c.dropped.Load(),
+	}
+	if oldest := c.oldest.Load(); oldest != 0 {
+		s.Lag = max(0, time.Since(time.Unix(0, oldest)))
+	}
+	return s
+}
