@@ -13,6 +13,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"time"
 	"unicode/utf8"
 
@@ -102,22 +104,47 @@ const (
 
 const specVersion = "1.0"
 
-// Header returns e's attributes as they stand on the wire.
-func (e Event) Header() map[string]string {
-	h := map[string]string{
-		HeaderSpecVersion: specVersion,
-		HeaderID:          e.ID,
-		HeaderType:        string(e.Type),
-		HeaderSource:      e.Source,
-		HeaderTime:        e.Time.UTC().Format(time.RFC3339Nano),
-		HeaderSubject:     e.Task,
-		HeaderTenant:      e.Tenant,
-		HeaderContentType: "application/json",
+// Attributes yields e's attributes as they stand on the wire.
+func (e Event) Attributes() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		_ = yield(HeaderSpecVersion, specVersion) &&
+			yield(HeaderID, e.ID) &&
+			yield(HeaderType, string(e.Type)) &&
+			yield(HeaderSource, e.Source) &&
+			yield(HeaderTime, e.Time.UTC().Format(time.RFC3339Nano)) &&
+			yield(HeaderSubject, e.Task) &&
+			yield(HeaderTenant, e.Tenant) &&
+			yield(HeaderContentType, "application/json") &&
+			(e.TraceParent == "" || yield(HeaderTraceParent, e.TraceParent))
 	}
-	if e.TraceParent != "" {
-		h[HeaderTraceParent] = e.TraceParent
+}
+
+// Header returns Attributes as a map.
+func (e Event) Header() map[string]string { return maps.Collect(e.Attributes()) }
+
+// Check holds e's attributes and the size of its body against the rules of Decode. What New made, or Decode returned, passes
+// them as long as its tenant and task do. Every error wraps ErrMalformed and names the attribute.
+func (e Event) Check() error {
+	for _, a := range [...]struct{ name, value string }{
+		{HeaderID, e.ID}, {HeaderType, string(e.Type)}, {HeaderSource, e.Source},
+	} {
+		if a.value == "" || len(a.value) > 256 || !utf8.ValidString(a.value) {
+			return fmt.Errorf("%w: %s is %q, want 1 to 256 bytes of UTF-8", ErrMalformed, a.name, clip(a.value))
+		}
 	}
-	return h
+	if err := CheckToken("tenant", e.Tenant); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrMalformed, HeaderTenant, err)
+	}
+	if err := CheckToken("task", e.Task); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrMalformed, HeaderSubject, err)
+	}
+	if len(e.Data) > MaxData {
+		return fmt.Errorf("%w: the body has %d bytes, at most %d are allowed", ErrMalformed, len(e.Data), MaxData)
+	}
+	if len(e.Data) == 0 || e.Data[0] != '{' {
+		return fmt.Errorf("%w: the body is no JSON object", ErrMalformed)
+	}
+	return nil
 }
 
 // Decode reads an event from its headers, looked up by get, and its body. Types that this version does not know are
@@ -126,36 +153,22 @@ func (e Event) Header() map[string]string {
 func Decode(get func(key string) string, data []byte) (Event, error) {
 	e := Event{
 		ID: get(HeaderID), Type: Type(get(HeaderType)), Source: get(HeaderSource),
-		Tenant: get(HeaderTenant), Task: get(HeaderSubject), TraceParent: get(HeaderTraceParent),
+		Tenant: get(HeaderTenant), Task: get(HeaderSubject), TraceParent: get(HeaderTraceParent), Data: data,
 	}
 	if v := get(HeaderSpecVersion); v != specVersion {
 		return Event{}, fmt.Errorf("%w: %s is %q, want %q", ErrMalformed, HeaderSpecVersion, clip(v), specVersion)
 	}
-	for _, a := range []struct{ name, value string }{
-		{HeaderID, e.ID}, {HeaderType, string(e.Type)}, {HeaderSource, e.Source},
-	} {
-		if a.value == "" || len(a.value) > 256 || !utf8.ValidString(a.value) {
-			return Event{}, fmt.Errorf("%w: %s is %q, want 1 to 256 bytes of UTF-8", ErrMalformed, a.name, clip(a.value))
-		}
-	}
-	if err := CheckToken("tenant", e.Tenant); err != nil {
-		return Event{}, fmt.Errorf("%w: %s: %w", ErrMalformed, HeaderTenant, err)
-	}
-	if err := CheckToken("task", e.Task); err != nil {
-		return Event{}, fmt.Errorf("%w: %s: %w", ErrMalformed, HeaderSubject, err)
+	if err := e.Check(); err != nil {
+		return Event{}, err
 	}
 	t, err := time.Parse(time.RFC3339Nano, get(HeaderTime))
 	if err != nil {
 		return Event{}, fmt.Errorf("%w: %s is %q, want RFC 3339", ErrMalformed, HeaderTime, clip(get(HeaderTime)))
 	}
 	e.Time = t.UTC()
-	if len(data) > MaxData {
-		return Event{}, fmt.Errorf("%w: the body has %d bytes, at most %d are allowed", ErrMalformed, len(data), MaxData)
-	}
-	if len(data) == 0 || data[0] != '{' || !utf8.Valid(data) || !json.Valid(data) {
+	if !utf8.Valid(data) || !json.Valid(data) {
 		return Event{}, fmt.Errorf("%w: the body is no JSON object in UTF-8", ErrMalformed)
 	}
-	e.Data = data
 	return e, nil
 }
 

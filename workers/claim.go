@@ -41,12 +41,11 @@ func (r *Runner) claim(ctx context.Context, d delivery) (*Run, error) {
 }
 
 // begin fills run with the task as the dispatch shows it. A replay needs the steps that earlier dispatches left.
-func (r *Runner) begin(ctx context.Context, d delivery, run *Run) (err error) {
+func (r *Runner) begin(ctx context.Context, d delivery, run *Run) error {
 	if d.queued.Dispatch > 1 {
 		return r.reload(ctx, d, run)
 	}
-	run.task, err = task.Fold([]events.Event{d.event})
-	return err
+	return run.task.Advance(d.event, d.queued)
 }
 
 // reload reads the task's history into run.

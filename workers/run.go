@@ -196,7 +196,7 @@ func (r *Run) append(ctx context.Context, p events.Payload) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.task.Apply(e)
+	return r.task.Advance(e, p)
 }
 
 func inputHash(input any) (string, error) {

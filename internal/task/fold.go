@@ -1,6 +1,7 @@
 package task
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -29,8 +30,17 @@ func Fold(history []events.Event) (Task, error) {
 // Apply advances t by its next event, or returns an Internal fault and leaves t alone when the event cannot follow.
 // Event types that this version does not know move only Seq and UpdatedAt.
 func (t *Task) Apply(e events.Event) error {
+	p, err := body(e)
+	if err != nil {
+		return fault.New(fault.Internal, "task %s: event %s at %d: %w", e.Task, e.Type, e.Seq, err)
+	}
+	return t.Advance(e, p)
+}
+
+// Advance is Apply for who has e's body already: p must be what e was made from.
+func (t *Task) Advance(e events.Event, p events.Payload) error {
 	next := *t
-	if err := next.apply(e); err != nil {
+	if err := next.advance(e, p); err != nil {
 		return fault.New(fault.Internal, "task %s: event %s at %d: %w", e.Task, e.Type, e.Seq, err)
 	}
 	next.Seq, next.UpdatedAt = e.Seq, e.Time
@@ -38,37 +48,52 @@ func (t *Task) Apply(e events.Event) error {
 	return nil
 }
 
-func (t *Task) apply(e events.Event) error {
+// body decodes e's body; nil for a type that this version does not know.
+func body(e events.Event) (events.Payload, error) {
 	switch e.Type {
 	case events.TypeQueued:
-		return with(e, t.queued)
+		return events.DataAs[events.Queued](e)
 	case events.TypeStarted:
-		return with(e, t.started)
+		return events.DataAs[events.Started](e)
 	case events.TypeStep:
-		return with(e, t.stepped)
+		return events.DataAs[events.Step](e)
 	case events.TypeRetrying:
-		return with(e, t.retrying)
+		return events.DataAs[events.Retrying](e)
 	case events.TypeCompleted:
-		return with(e, t.completed)
+		return events.DataAs[events.Completed](e)
 	case events.TypeFailed:
-		return with(e, t.failed)
+		return events.DataAs[events.Failed](e)
 	case events.TypeCancelled:
-		return with(e, t.cancelled)
+		return events.DataAs[events.Cancelled](e)
 	case events.TypeDiscarded:
-		return with(e, t.discarded)
+		return events.DataAs[events.Discarded](e)
 	}
-	if t.ID == "" {
-		return fmt.Errorf("a history cannot begin with it")
-	}
-	return nil
+	return nil, nil
 }
 
-func with[P events.Payload](e events.Event, step func(events.Event, P) error) error {
-	p, err := events.DataAs[P](e)
-	if err != nil {
-		return err
+func (t *Task) advance(e events.Event, p events.Payload) error {
+	switch p := p.(type) {
+	case events.Queued:
+		return t.queued(e, p)
+	case events.Started:
+		return t.started(e, p)
+	case events.Step:
+		return t.stepped(p)
+	case events.Retrying:
+		return t.retrying(p)
+	case events.Completed:
+		return t.completed(e, p)
+	case events.Failed:
+		return t.failed(e, p)
+	case events.Cancelled:
+		return t.cancelled(e, p)
+	case events.Discarded:
+		return t.discarded(e, p)
 	}
-	return step(e, p)
+	if t.ID == "" {
+		return errors.New("a history cannot begin with it")
+	}
+	return nil
 }
 
 func (t *Task) queued(e events.Event, p events.Queued) error {
@@ -102,7 +127,7 @@ func (t *Task) started(e events.Event, p events.Started) error {
 	return nil
 }
 
-func (t *Task) stepped(_ events.Event, p events.Step) error {
+func (t *Task) stepped(p events.Step) error {
 	if err := t.holds(p.Attempt); err != nil {
 		return err
 	}
@@ -113,7 +138,7 @@ func (t *Task) stepped(_ events.Event, p events.Step) error {
 	return nil
 }
 
-func (t *Task) retrying(_ events.Event, p events.Retrying) error {
+func (t *Task) retrying(p events.Retrying) error {
 	if err := t.holds(p.Attempt); err != nil {
 		return err
 	}

@@ -112,10 +112,9 @@ func (s *Service) Submit(ctx context.Context, sub Submission) (Task, bool, error
 		return Task{}, false, fmt.Errorf("submit task %s: %w", id, err)
 	}
 	var t Task
-	if err := t.queued(e, queued); err != nil {
+	if err := t.Advance(e, queued); err != nil {
 		return Task{}, false, err
 	}
-	t.Seq, t.UpdatedAt = e.Seq, e.Time
 	s.dispatch(ctx, e)
 	return t, true, nil
 }

@@ -1,0 +1,235 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/toolboxai/orchestrator/events"
+	"github.com/toolboxai/orchestrator/internal/auth"
+	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/task"
+)
+
+const (
+	// frameTime is how long a client may take to accept one frame.
+	frameTime = 10 * time.Second
+	// retryDelay is how long a client is told to wait before it connects again.
+	retryDelay = 2 * time.Second
+	// streamPage is how many events of a finished task are in memory at once.
+	streamPage = 100
+)
+
+// streamAnswer writes server-sent events for as long as there are any.
+type streamAnswer func(w http.ResponseWriter) error
+
+// VisitGetTaskEventsResponse implements GetTaskEventsResponseObject.
+func (a streamAnswer) VisitGetTaskEventsResponse(w http.ResponseWriter) error { return a(w) }
+
+// openStream answers with a stream of t's events, or with what keeps it from being opened.
+func (s *Server) openStream(ctx context.Context, p auth.Principal, t task.Task, q GetTaskEventsParams) (GetTaskEventsResponseObject, error) {
+	after, resumed, err := resumeAfter(q)
+	if err != nil {
+		return nil, err
+	}
+	if resumed && t.State.Terminal() && after >= t.Seq {
+		return GetTaskEvents204Response{}, nil
+	}
+	if !s.streams.acquire() {
+		return nil, fault.After(5*time.Second, "%d streams are open, as many as one server holds", s.cfg.MaxStreams)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var live <-chan events.Event // nil when nothing can follow
+	if !t.State.Terminal() {
+		if live, err = s.cfg.Tasks.Follow(ctx, t.Tenant, t.ID, after); err != nil {
+			cancel()
+			s.streams.release()
+			return nil, err
+		}
+	}
+	return streamAnswer(func(w http.ResponseWriter) error {
+		defer s.streams.release()
+		defer letGo(cancel, live)
+		f := &frames{out: w, control: callOf(ctx).control}
+		err := f.open()
+		switch {
+		case err != nil:
+		case live == nil:
+			err = s.streamFinished(ctx, f, t, after)
+		default:
+			err = s.streamLive(ctx, f, p, t, live)
+		}
+		if err != nil && !errors.Is(err, context.Canceled) {
+			s.logger.DebugContext(ctx, "stream broke off", "request_id", callOf(ctx).id, "task_id", t.ID, "error", err)
+		}
+		return nil
+	}), nil
+}
+
+// letGo ends what Follow started, and waits for it.
+func letGo(cancel context.CancelFunc, live <-chan events.Event) {
+	cancel()
+	if live == nil {
+		return
+	}
+	for range live {
+	}
+}
+
+// streamFinished writes the history up to t's last event. It needs nothing live, so that it serves archived tasks, too.
+func (s *Server) streamFinished(ctx context.Context, f *frames, t task.Task, after uint64) error {
+	for after < t.Seq {
+		page, err := s.cfg.Tasks.History(ctx, t.Tenant, t.ID, after, streamPage)
+		if err != nil || len(page) == 0 {
+			return errors.Join(err, f.hint("try again"))
+		}
+		for _, e := range page {
+			if e.Seq > t.Seq {
+				break
+			}
+			if err := f.event(e); err != nil {
+				return err
+			}
+		}
+		after = page[len(page)-1].Seq
+	}
+	return f.end(t.State, t.Seq)
+}
+
+// streamLive writes what Follow delivers until the task ends. An ending that is followed by a replay on record ends nothing:
+// only one behind t, which was read before, does.
+func (s *Server) streamLive(ctx context.Context, f *frames, p auth.Principal, t task.Task, live <-chan events.Event) error {
+	heartbeat := time.NewTicker(s.cfg.Heartbeat)
+	defer heartbeat.Stop()
+	expired, stop := expiry(p)
+	defer stop()
+	for {
+		select {
+		case e, open := <-live:
+			if !open {
+				return errors.Join(ctx.Err(), f.hint("try again"))
+			}
+			if err := f.event(e); err != nil {
+				return err
+			}
+			if e.Type.Terminal() && e.Seq > t.Seq {
+				return f.end(stateAfter(e.Type), e.Seq)
+			}
+			heartbeat.Reset(s.cfg.Heartbeat)
+		case <-heartbeat.C:
+			if err := f.comment("heartbeat"); err != nil {
+				return err
+			}
+		case <-expired:
+			return f.hint("the token has expired")
+		case <-s.stopping:
+			return f.hint("the server stops")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// expiry returns a channel that delivers when p's token ends, never when it does not.
+func expiry(p auth.Principal) (<-chan time.Time, func() bool) {
+	if p.Expires.IsZero() {
+		return nil, func() bool { return true }
+	}
+	timer := time.NewTimer(time.Until(p.Expires))
+	return timer.C, timer.Stop
+}
+
+func stateAfter(t events.Type) task.State {
+	switch t {
+	case events.TypeCompleted:
+		return task.Completed
+	case events.TypeCancelled:
+		return task.Cancelled
+	}
+	return task.Failed
+}
+
+// frames writes server-sent events. Each write has a deadline, so that a client that stopped reading is let go.
+type frames struct {
+	out     http.ResponseWriter
+	control *http.ResponseController
+	buf     bytes.Buffer
+}
+
+// open sends the head of the answer, so that the client knows that it is connected.
+func (f *frames) open() error {
+	h := f.out.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store, no-transform")
+	h.Set("X-Accel-Buffering", "no")
+	// A stream outlives the server's limits for reading a request and writing its answer; each frame has its own.
+	_ = f.control.SetReadDeadline(time.Time{})
+	f.out.WriteHeader(http.StatusOK)
+	fmt.Fprintf(&f.buf, "retry: %d\n\n", retryDelay.Milliseconds())
+	return f.send()
+}
+
+// event sends one entry of a history, with its sequence as id, or a progress report without one.
+func (f *frames) event(e events.Event) error {
+	if e.Seq > 0 {
+		fmt.Fprintf(&f.buf, "id: %d\n", e.Seq)
+	}
+	return f.data(string(e.Type), eventAnswer(e))
+}
+
+func (f *frames) end(state task.State, seq uint64) error {
+	return f.data("end", struct {
+		State task.State `json:"state"`
+		Seq   uint64     `json:"seq"`
+	}{state, seq})
+}
+
+// data sends v in one line: its JSON has no line breaks.
+func (f *frames) data(event string, v any) error {
+	line, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode a frame: %w", err)
+	}
+	fmt.Fprintf(&f.buf, "event: %s\ndata: %s\n\n", event, line)
+	return f.send()
+}
+
+func (f *frames) comment(text string) error {
+	fmt.Fprintf(&f.buf, ": %s\n\n", text)
+	return f.send()
+}
+
+// hint asks the client to connect again, and says why.
+func (f *frames) hint(why string) error {
+	fmt.Fprintf(&f.buf, "retry: %d\n: %s\n\n", retryDelay.Milliseconds(), why)
+	return f.send()
+}
+
+func (f *frames) send() error {
+	if err := f.control.SetWriteDeadline(time.Now().Add(frameTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	defer f.buf.Reset()
+	if _, err := f.out.Write(f.buf.Bytes()); err != nil {
+		return err
+	}
+	return f.control.Flush()
+}
+
+// slots bounds how many streams are open.
+type slots chan struct{}
+
+func (s slots) acquire() bool {
+	select {
+	case s <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s slots) release() { <-s }

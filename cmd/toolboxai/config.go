@@ -1,0 +1,178 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// Config is the environment. Every variable may instead be given as NAME_FILE, the path of a file that holds its value.
+type Config struct {
+	Environment    string     `env:"ENVIRONMENT" envDefault:"development"` // development, staging or production
+	LogLevel       slog.Level `env:"LOG_LEVEL" envDefault:"info"`
+	LogFormat      string     `env:"LOG_FORMAT" envDefault:"json"` // json or text
+	Host           string     `env:"HOST" envDefault:"0.0.0.0"`
+	Port           int        `env:"PORT" envDefault:"8009"`
+	OpsAddr        string     `env:"OPS_ADDR"` // where a role without an API answers /health/live and /health/ready; nowhere when empty
+	AllowedOrigins []string   `env:"ALLOWED_ORIGINS" envSeparator:","`
+	TrustedProxies []string   `env:"TRUSTED_PROXIES" envSeparator:","` // CIDRs whose X-Forwarded-For is believed
+
+	DatabaseURL    string        `env:"DATABASE_URL"`
+	NATSURL        string        `env:"NATS_URL"`
+	NATSCreds      string        `env:"NATS_CREDS"` // path of a credentials file
+	NATSInbox      string        `env:"NATS_INBOX"` // prefix of reply subjects, where the broker's users have one each
+	NATSCA         string        `env:"NATS_CA"`    // path of the authority that signed the broker's certificate
+	NATSReplicas   int           `env:"NATS_REPLICAS" envDefault:"1"`
+	NATSSync       bool          `env:"NATS_SYNC_ALWAYS"` // what the operator says of the broker's sync_interval
+	TaskAckWait    time.Duration `env:"TASK_ACK_WAIT" envDefault:"45s"`
+	TaskQueueLimit int64         `env:"TASK_QUEUE_LIMIT" envDefault:"1000000"`
+
+	JWTSecret string `env:"JWT_SECRET_KEY"`
+	SkipAuth  bool   `env:"SKIP_AUTH"` // development only
+
+	LLMProvider     string        `env:"LLM_PROVIDER"`
+	OpenAIKey       string        `env:"OPENAI_API_KEY"`
+	OpenAIModel     string        `env:"OPENAI_MODEL"`
+	OpenAIBase      string        `env:"OPENAI_API_BASE"`
+	AnthropicKey    string        `env:"ANTHROPIC_API_KEY"`
+	AnthropicModel  string        `env:"ANTHROPIC_MODEL"`
+	AnthropicBase   string        `env:"ANTHROPIC_API_BASE"`
+	GoogleKey       string        `env:"GOOGLE_API_KEY"`
+	GoogleModel     string        `env:"GOOGLE_MODEL"`
+	OllamaHost      string        `env:"OLLAMA_HOST"`
+	OllamaModel     string        `env:"OLLAMA_MODEL"`
+	MaxAgentRetries int           `env:"MAX_AGENT_RETRIES" envDefault:"3"`
+	AgentTimeout    int           `env:"AGENT_TIMEOUT_SECONDS" envDefault:"300"`
+	MaxGenerations  int           `env:"MAX_CONCURRENT_GENERATIONS" envDefault:"10"`
+	DrainTimeout    time.Duration `env:"DRAIN_TIMEOUT" envDefault:"30s"`
+
+	PusherEnabled bool   `env:"PUSHER_ENABLED" envDefault:"true"`
+	PusherAppID   string `env:"PUSHER_APP_ID"`
+	PusherKey     string `env:"PUSHER_KEY"`
+	PusherSecret  string `env:"PUSHER_SECRET"`
+	PusherCluster string `env:"PUSHER_CLUSTER" envDefault:"us2"`
+	PusherHost    string `env:"PUSHER_HOST"`
+	PusherPort    int    `env:"PUSHER_PORT"`
+	PusherSSL     bool   `env:"PUSHER_SSL" envDefault:"true"`
+
+	dev bool // everything in one process: everybody is the development admin
+}
+
+// pusherWanted reports whether there is anything to send to.
+func (c Config) pusherWanted() bool { return c.PusherEnabled && c.PusherAppID != "" }
+
+func (c Config) production() bool { return c.Environment == "production" }
+
+func (c Config) development() bool { return c.Environment == "development" }
+
+// loadConfig reads environ (entries as in os.Environ). Its error is one line that names the variable.
+func loadConfig(environ []string) (Config, error) {
+	vars, err := withFiles(env.ToMap(environ))
+	if err != nil {
+		return Config{}, err
+	}
+	var cfg Config
+	if err := env.ParseWithOptions(&cfg, env.Options{Environment: vars}); err != nil {
+		return Config{}, nameVariable(err)
+	}
+	return cfg, cfg.check()
+}
+
+// withFiles replaces NAME_FILE by NAME with the file's content, for the variables that Config knows.
+func withFiles(vars map[string]string) (map[string]string, error) {
+	for name := range variables() {
+		path, ok := vars[name+"_FILE"]
+		if !ok || path == "" {
+			continue
+		}
+		if vars[name] != "" {
+			return nil, fmt.Errorf("%s and %s_FILE are both set: keep one", name, name)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s_FILE: %w", name, err)
+		}
+		vars[name] = strings.TrimRight(string(data), "\r\n")
+	}
+	return vars, nil
+}
+
+// variables returns the name of each variable with the field that holds it.
+func variables() map[string]string {
+	names := map[string]string{}
+	t := reflect.TypeFor[Config]()
+	for i := range t.NumField() {
+		if name := t.Field(i).Tag.Get("env"); name != "" {
+			names[name] = t.Field(i).Name
+		}
+	}
+	return names
+}
+
+func nameVariable(err error) error {
+	var parse env.ParseError
+	if !errors.As(err, &parse) {
+		return err
+	}
+	for name, field := range variables() {
+		if field == parse.Name {
+			return fmt.Errorf("%s: %w", name, parse.Err)
+		}
+	}
+	return err
+}
+
+// check holds the values against each other and their ranges.
+func (c Config) check() error {
+	switch {
+	case !slices.Contains([]string{"development", "staging", "production"}, c.Environment):
+		return fmt.Errorf("ENVIRONMENT is %q, must be development, staging or production", c.Environment)
+	case c.LogFormat != "json" && c.LogFormat != "text":
+		return fmt.Errorf("LOG_FORMAT is %q, must be json or text", c.LogFormat)
+	case c.SkipAuth && !c.development():
+		return fmt.Errorf("SKIP_AUTH is refused when ENVIRONMENT is %s", c.Environment)
+	}
+	for _, r := range []struct {
+		name          string
+		value         int
+		least, atMost int
+	}{
+		{"PORT", c.Port, 0, 65535},
+		{"PUSHER_PORT", c.PusherPort, 0, 65535},
+		{"NATS_REPLICAS", c.NATSReplicas, 1, 5},
+		{"MAX_AGENT_RETRIES", c.MaxAgentRetries, 0, 20},
+		{"AGENT_TIMEOUT_SECONDS", c.AgentTimeout, 1, 24 * 3600},
+		{"MAX_CONCURRENT_GENERATIONS", c.MaxGenerations, 1, 1000},
+	} {
+		if r.value < r.least || r.value > r.atMost {
+			return fmt.Errorf("%s is %d, must be %d to %d", r.name, r.value, r.least, r.atMost)
+		}
+	}
+	switch {
+	case c.TaskAckWait < time.Second || c.TaskAckWait > time.Hour:
+		return fmt.Errorf("TASK_ACK_WAIT is %s, must be 1s to 1h", c.TaskAckWait)
+	case c.DrainTimeout < 0 || c.DrainTimeout > time.Hour:
+		return fmt.Errorf("DRAIN_TIMEOUT is %s, must be 0s to 1h", c.DrainTimeout)
+	case c.TaskQueueLimit < 1:
+		return fmt.Errorf("TASK_QUEUE_LIMIT is %d, must be at least 1", c.TaskQueueLimit)
+	}
+	return nil
+}
+
+// need returns an error that names the first of the variables that is not set.
+func need(role string, values map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if values[name] == "" {
+			return fmt.Errorf("%s is not set: %s needs it (toolboxai dev needs nothing)", name, role)
+		}
+	}
+	return nil
+}

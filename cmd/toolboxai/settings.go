@@ -1,0 +1,36 @@
+package main
+
+import (
+	"time"
+
+	"github.com/toolboxai/orchestrator/internal/llm"
+	"github.com/toolboxai/orchestrator/internal/llm/composer"
+	"github.com/toolboxai/orchestrator/nats"
+)
+
+const (
+	// drainMargin is how much longer the router waits than the subscriber drains: what is cut off then still has to settle.
+	drainMargin = 15 * time.Second
+	// recordBatch is how many events one transaction of the recorder holds at most.
+	recordBatch = 4000
+)
+
+func (c Config) agentTimeout() time.Duration { return time.Duration(c.AgentTimeout) * time.Second }
+
+// models returns the models that may be chosen from.
+func (c Config) models() llm.Config {
+	return llm.Config{
+		Provider:   c.LLMProvider,
+		OpenAI:     llm.Endpoint{Key: c.OpenAIKey, Model: c.OpenAIModel, Base: c.OpenAIBase},
+		Anthropic:  llm.Endpoint{Key: c.AnthropicKey, Model: c.AnthropicModel, Base: c.AnthropicBase},
+		Google:     llm.Endpoint{Key: c.GoogleKey, Model: c.GoogleModel},
+		Ollama:     llm.Endpoint{Base: c.OllamaHost, Model: c.OllamaModel},
+		Offline:    composer.New(),
+		Production: c.production(),
+	}
+}
+
+// topology returns how streams and consumers are to be.
+func (c Config) topology(kinds []string) nats.Topology {
+	return nats.Topology{Kinds: kinds, Replicas: c.NATSReplicas, TasksMaxMsgs: c.TaskQueueLimit, AckWait: c.TaskAckWait}
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/toolboxai/orchestrator/events"
+	"github.com/toolboxai/orchestrator/internal/task"
+)
+
+type watchCommand struct {
+	remote
+	ID string `arg:"" help:"The task's id."`
+}
+
+func (c *watchCommand) Run(ctx context.Context) error { return watch(ctx, c.remote, c.ID) }
+
+// errNotCompleted ends a command with status 1 after everything has been said.
+var errNotCompleted = errors.New("the task did not complete")
+
+// told is an event as the API tells it.
+type told struct {
+	Seq    uint64          `json:"seq"`
+	Type   events.Type     `json:"type"`
+	Source string          `json:"source"`
+	Time   time.Time       `json:"time"`
+	Data   json.RawMessage `json:"data"`
+}
+
+// watch prints a task's events as they come, and its result when it ends: a live line on a terminal, a line for each event
+// elsewhere. It returns errNotCompleted when the task ends otherwise than completed.
+func watch(ctx context.Context, r remote, id string) error {
+	screen := newScreen(os.Stdout)
+	err := r.follow(ctx, id, func(f frame) error {
+		if r.JSON {
+			fmt.Println(string(f.data))
+			return nil
+		}
+		var e told
+		if err := json.Unmarshal(f.data, &e); err != nil {
+			return fmt.Errorf("an event that cannot be read: %w", err)
+		}
+		screen.show(e)
+		return nil
+	})
+	screen.end()
+	if err != nil {
+		return err
+	}
+	var t task.Task
+	if err := r.call(ctx, "GET", "/tasks/"+id, nil, nil, &t); err != nil {
+		return err
+	}
+	if !r.JSON {
+		if err := printTask(t); err != nil {
+			return err
+		}
+	}
+	if t.State != task.Completed {
+		return errNotCompleted
+	}
+	return nil
+}
+
+// screen shows what a task is doing.
+type screen struct {
+	out      *os.File
+	terminal bool
+	open     bool // a live line stands without its end
+}
+
+func newScreen(out *os.File) *screen {
+	info, err := out.Stat()
+	return &screen{out: out, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
+}
+
+const barWidth = 24
+
+func (s *screen) show(e told) {
+	if e.Type == events.TypeProgress {
+		var p events.Progress
+		if json.Unmarshal(e.Data, &p) != nil {
+			return
+		}
+		if !s.terminal {
+			fmt.Fprintf(s.out, "%s  %3.0f %%  %s\n", e.Time.Local().Format(time.TimeOnly), p.Percent, p.Message)
+			return
+		}
+		full := int(p.Percent / 100 * barWidth)
+		fmt.Fprintf(s.out, "\r\033[K[%s%s] %3.0f %%  %s", strings.Repeat("█", full), strings.Repeat("░", barWidth-full), p.Percent, firstLine(p.Message))
+		s.open = true
+		return
+	}
+	s.end()
+	fmt.Fprintf(s.out, "%s  %s%s\n", e.Time.Local().Format(time.TimeOnly), strings.TrimPrefix(string(e.Type), "task."), describe(e))
+}
+
+func (s *screen) end() {
+	if s.open {
+		fmt.Fprint(s.out, "\r\033[K")
+		s.open = false
+	}
+}
+
+// describe says the one thing about an event that a person wants to know.
+func describe(e told) string {
+	var p struct {
+		Attempt int          `json:"attempt"`
+		Worker  string       `json:"worker"`
+		Name    string       `json:"name"`
+		Took    int          `json:"duration_ms"`
+		Cause   events.Cause `json:"cause"`
+		Error   string       `json:"error"`
+		NextAt  *time.Time   `json:"next_at"`
+		By      string       `json:"by"`
+	}
+	if json.Unmarshal(e.Data, &p) != nil {
+		return ""
+	}
+	switch e.Type {
+	case events.TypeStarted:
+		return fmt.Sprintf("  attempt %d on %s", p.Attempt, p.Worker)
+	case events.TypeStep:
+		return fmt.Sprintf("  %s (%d ms)", p.Name, p.Took)
+	case events.TypeRetrying:
+		return fmt.Sprintf("  %s: %s; next attempt at %s", p.Cause, firstLine(p.Error), p.NextAt.Local().Format(time.TimeOnly))
+	case events.TypeFailed:
+		return fmt.Sprintf("  %s: %s", p.Cause, firstLine(p.Error))
+	case events.TypeCancelled, events.TypeDiscarded:
+		return "  by " + p.By
+	}
+	return ""
+}

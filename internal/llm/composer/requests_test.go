@@ -1,0 +1,36 @@
+package composer_test
+
+import (
+	"encoding/json"
+
+	"github.com/toolboxai/orchestrator/internal/llm"
+)
+
+const (
+	content = `{"subject":"Biology","grade":{"from":6,"to":8},"grade_name":"grades 6-8","objectives":[{"title":"Explain photosynthesis"}],
+		"environment_type":"laboratory","duration_minutes":45,"difficulty":"medium","max_students":30}`
+	quiz    = `{"subject":"Mathematics","objectives":[{"title":"Add fractions"}],"grade":{"from":3,"to":5},"grade_name":"grades 3-5","difficulty":"easy"}`
+	slots   = `[{"number":1,"type":"multiple_choice","objective":1},{"number":2,"type":"ordering","objective":1}]`
+	terrain = `{"subject":"Geography","terrain_type":"educational","complexity":"medium","biome":"mountain","size":"medium","features":["river"]}`
+	bounds  = `{"size":{"x":200,"y":100,"z":200},"max_operations":200,"max_props":150,"voxel_budget":125000}`
+	script  = `{"script_type":"ServerScript","functionality":"A door that opens when touched","requirements":[]}`
+)
+
+// requests holds one request of every purpose.
+func requests() []llm.Request {
+	object := json.RawMessage(`{"type":"object"}`)
+	of := func(purpose, input string) llm.Request {
+		return llm.Request{Purpose: purpose, Input: json.RawMessage(input), Schema: object}
+	}
+	return []llm.Request{
+		of("content.outline", `{"request":`+content+`}`),
+		of("content.draft", `{"request":`+content+`}`),
+		of("content.assessment", `{"request":`+content+`,"slots":`+slots+`}`),
+		of("quiz.outline", `{"request":`+quiz+`,"slots":`+slots+`}`),
+		of("quiz.draft", `{"request":`+quiz+`,"slots":`+slots+`,"from":0,"to":2}`),
+		of("terrain.outline", `{"request":`+terrain+`,"limits":`+bounds+`}`),
+		of("terrain.draft", `{"request":`+terrain+`,"limits":`+bounds+`}`),
+		of("script.outline", `{"request":`+script+`}`),
+		of("script.draft", `{"request":`+script+`}`),
+	}
+}

@@ -1,0 +1,219 @@
+package composer
+
+import (
+	"embed"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+	"unicode"
+)
+
+//go:embed scripts/*.luau
+var scriptFiles embed.FS
+
+type scriptRequest struct {
+	ScriptType    string   `json:"script_type"`
+	Functionality string   `json:"functionality"`
+	Requirements  []string `json:"requirements"`
+}
+
+type scriptInput struct {
+	Request scriptRequest `json:"request"`
+}
+
+type scriptPlan struct {
+	Name     string   `json:"name"`
+	Approach string   `json:"approach"`
+	Parts    []string `json:"parts"`
+	Risks    []string `json:"risks"`
+}
+
+type scriptAnswer struct {
+	Name          string   `json:"name"`
+	Code          string   `json:"code"`
+	Dependencies  []string `json:"dependencies"`
+	Description   string   `json:"description"`
+	SecurityNotes []string `json:"security_notes"`
+}
+
+func (c *Composer) scriptOutline(in scriptInput) scriptPlan {
+	r := recipeFor(in.Request)
+	return scriptPlan{r.nameFor(in.Request), r.about, r.parts, r.notes}
+}
+
+func (c *Composer) scriptDraft(in scriptInput) scriptAnswer {
+	r := recipeFor(in.Request)
+	answer := scriptAnswer{Name: r.nameFor(in.Request), Code: c.code(r, in.Request), Dependencies: r.needs, SecurityNotes: r.notes}
+	var b strings.Builder
+	b.WriteString(r.about + "\n\n")
+	switch in.Request.ScriptType {
+	case "LocalScript":
+		b.WriteString("Put it into StarterPlayerScripts.")
+		if r.file != "scaffold" && !r.client {
+			b.WriteString(" What was asked for belongs on the server, where players cannot change it; this LocalScript only shows notices. Ask for a ServerScript with the same words.")
+		}
+	case "ModuleScript":
+		b.WriteString("Put it into ServerScriptService and call require(module).start() once from a Script.")
+	default:
+		b.WriteString("Put it into ServerScriptService as a Script.")
+	}
+	if r.file == "scaffold" {
+		b.WriteString(" The offline composer has no recipe for this request: the script is a structure with the steps to fill in, and it says at run time what is missing.")
+	}
+	if len(in.Request.Requirements) > 0 {
+		b.WriteString("\n\nCheck these requirements yourself:")
+		for _, text := range in.Request.Requirements {
+			if b.Len() > 1200 {
+				break
+			}
+			b.WriteString("\n- " + clip(text, 200))
+		}
+	}
+	answer.Description = clip(b.String(), 2000)
+	return answer
+}
+
+// code fills in the recipe and wraps it for the type of script.
+func (c *Composer) code(r recipe, req scriptRequest) string {
+	side := "server"
+	if req.ScriptType == "LocalScript" {
+		side = "client"
+		if !r.client {
+			r.file = "scaffold"
+		}
+	}
+	t := template.Must(template.New("").Funcs(template.FuncMap{"quote": luauString}).ParseFS(scriptFiles, "scripts/"+r.file+"."+side+".luau"))
+	var body strings.Builder
+	err := t.ExecuteTemplate(&body, r.file+"."+side+".luau", struct {
+		Seconds   int
+		Questions []luauQuestion
+		Lines     []string
+	}{seconds(req.Functionality), c.scriptQuestions(req), c.scriptLines(req)})
+	if err != nil {
+		panic(err) // the templates are part of this package, and a test fills in every one
+	}
+	head := "--!strict\n-- " + oneLine(req.Functionality) + "\n\n"
+	if req.ScriptType != "ModuleScript" {
+		return head + body.String()
+	}
+	inner := "\t" + strings.ReplaceAll(strings.TrimSpace(body.String()), "\n", "\n\t")
+	inner = strings.ReplaceAll(inner, "\n\t\n", "\n\n")
+	return head + "local Module = {}\n\n-- start sets everything up. Call it once, on the server.\nfunction Module.start()\n" + inner + "\nend\n\nreturn Module\n"
+}
+
+// oneLine makes a text fit for a comment.
+func oneLine(s string) string {
+	return clip(strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " "), 200)
+}
+
+// luauString returns s as a Luau string literal.
+func luauString(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteString(`\` + string(r))
+		case r < ' ' || r == 0x7f:
+			fmt.Fprintf(&b, `\%03d`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// duration finds a length of time, such as "5 seconds" or "two minutes".
+var duration = regexp.MustCompile(`(?i)\b(\d{1,4}|one|two|three|four|five|six|seven|eight|nine|ten|fifteen|twenty|thirty|sixty)[ -](second|minute)s?\b`)
+
+// seconds returns the first length of time that a text names, 0 when there is none.
+func seconds(s string) int {
+	m := duration.FindStringSubmatch(s)
+	if m == nil {
+		return 0
+	}
+	n, err := strconv.Atoi(m[1])
+	if err != nil {
+		words := []string{"", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
+		n = slices.Index(words, strings.ToLower(m[1]))
+		if n < 0 {
+			n = map[string]int{"fifteen": 15, "twenty": 20, "thirty": 30, "sixty": 60}[strings.ToLower(m[1])]
+		}
+	}
+	if strings.EqualFold(m[2], "minute") {
+		n *= 60
+	}
+	return n
+}
+
+type luauQuestion struct {
+	Text    string
+	Options []string
+	Answer  int // from 1
+}
+
+// scriptQuestions picks questions of any subject that fit the words of the request, or leaves them to be written.
+func (c *Composer) scriptQuestions(req scriptRequest) []luauQuestion {
+	var out []luauQuestion
+	for _, q := range c.bank.about(req.Functionality) {
+		options := shuffled(q.Ask, append([]string{q.Answer}, q.Wrong...))
+		out = append(out, luauQuestion{q.Ask, options, slices.Index(options, q.Answer) + 1})
+	}
+	for n := len(out) + 1; n <= 3; n++ {
+		out = append(out, luauQuestion{fmt.Sprintf("Question %d: write it here", n), []string{"Right answer", "Wrong answer 1", "Wrong answer 2"}, 1})
+	}
+	return out
+}
+
+// about returns at most five questions that have to do with a text, all of the subject that fits it best.
+func (b *bank) about(text string) []question {
+	var best []question
+	top := 0
+	for _, name := range b.names() {
+		s := b.subjects[name]
+		want := s.wanted(text)
+		named := slices.ContainsFunc(stems(s.Name), func(w string) bool { return want[w] > 0 })
+		var found []question
+		sum := 0
+		for _, i := range ranked(len(s.Questions), seeded(name), func(i int) int { return s.Questions[i].relevance(want) }) {
+			if n := s.Questions[i].relevance(want); len(found) < 5 && (n > 0 || named) {
+				found, sum = append(found, s.Questions[i]), sum+n
+			}
+		}
+		if named {
+			sum += 40
+		}
+		if sum > top && sum >= 10 {
+			best, top = found, sum
+		}
+	}
+	return best
+}
+
+// names returns the subjects in alphabetical order, without their aliases.
+func (b *bank) names() []string {
+	var out []string
+	for name, s := range b.subjects {
+		if strings.EqualFold(name, s.Name) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// scriptLines is what a character says.
+func (c *Composer) scriptLines(req scriptRequest) []string {
+	lines := []string{"Hello! I am your guide."}
+	for _, q := range first(c.bank.about(req.Functionality), 3) {
+		lines = append(lines, "Do you know this? "+q.Ask, "The answer is: "+q.Answer+".")
+	}
+	if len(lines) == 1 {
+		lines = append(lines, "Write here what I should say first.", "And here what I should say then.")
+	}
+	return append(lines, "Come back whenever you like.")
+}

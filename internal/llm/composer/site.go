@@ -1,0 +1,210 @@
+package composer
+
+import (
+	"math"
+	"math/rand/v2"
+)
+
+type vector struct {
+	X float64 `json:"x"`
+	Y float64 `json:"y"`
+	Z float64 `json:"z"`
+}
+
+type operation struct {
+	Op             string  `json:"op"`
+	Material       string  `json:"material"`
+	SourceMaterial string  `json:"source_material,omitempty"`
+	Position       vector  `json:"position"`
+	Size           *vector `json:"size,omitempty"`
+	Radius         float64 `json:"radius,omitempty"`
+	Height         float64 `json:"height,omitempty"`
+	Turn           int     `json:"turn,omitempty"`
+	Label          string  `json:"label,omitempty"`
+}
+
+type prop struct {
+	Kind     string `json:"kind"`
+	Name     string `json:"name"`
+	Position vector `json:"position"`
+	Size     vector `json:"size"`
+	Text     string `json:"text,omitempty"`
+}
+
+// limits is what a place may hold.
+type limits struct {
+	Size          vector `json:"size"`
+	MaxOperations int    `json:"max_operations"`
+	MaxProps      int    `json:"max_props"`
+	VoxelBudget   int    `json:"voxel_budget"`
+}
+
+// site is a place while it is being built. Whatever is added to it is cut to its bounds, and left out when the limits are
+// reached.
+type site struct {
+	limits
+	level  float64 // y of the ground that is walked on
+	detail int     // steps of a hill, pieces of a ring
+	seed   *rand.Rand
+	ops    []operation
+	props  []prop
+	voxels float64
+	spots  []spot // for features, in a shuffled order
+	taken  int    // how many spots are used
+}
+
+// spot is a round area for one feature.
+type spot struct{ x, z, r float64 }
+
+const (
+	minExtent   = 1.0 // studs; less is left out
+	voxelVolume = 64
+)
+
+func newSite(l limits, detail int, seed *rand.Rand) *site {
+	s := &site{limits: l, detail: detail, seed: seed}
+	s.level = math.Max(8, math.Round(l.Size.Y*0.12/4)*4)
+	step := l.Size.X / 4
+	for row := range 4 {
+		for col := range 4 {
+			if row == 3 && (col == 1 || col == 2) {
+				continue // kept free for arrivals
+			}
+			s.spots = append(s.spots, spot{(float64(col) - 1.5) * step, (float64(row) - 1.5) * l.Size.Z / 4, step / 2 * 0.85})
+		}
+	}
+	seed.Shuffle(len(s.spots), func(i, j int) { s.spots[i], s.spots[j] = s.spots[j], s.spots[i] })
+	return s
+}
+
+// nextSpot returns the next free spot. When all are taken, it comes back to them with half the room.
+func (s *site) nextSpot() spot {
+	at := s.spots[s.taken%len(s.spots)]
+	if round := s.taken / len(s.spots); round > 0 {
+		at.r /= 2
+		at.x += at.r * float64(1-2*(round%2))
+	}
+	s.taken++
+	return at
+}
+
+func (s *site) free() []spot { return s.spots[min(s.taken, len(s.spots)):] }
+
+// arrival is where players appear.
+func (s *site) arrival() spot { return spot{0, s.Size.Z * 3 / 8, s.Size.X / 12} }
+
+// cut returns the middle and length of what is left of a stretch within from and to.
+func cut(center, length, from, to float64) (float64, float64) {
+	a, b := math.Max(center-length/2, from), math.Min(center+length/2, to)
+	return tidy((a + b) / 2), math.Floor((b-a)*100) / 100
+}
+
+func tidy(f float64) float64 { return math.Round(f*100) / 100 }
+
+func (s *site) add(o operation, volume float64) {
+	if len(s.ops) >= s.MaxOperations || s.voxels+volume/voxelVolume > float64(s.VoxelBudget)*0.95 {
+		return
+	}
+	s.ops = append(s.ops, o)
+	s.voxels += volume / voxelVolume
+}
+
+// box fills a block, or with another op the same extent otherwise. y is its lower side.
+func (s *site) box(op string, x, y, z, width, height, depth float64, material, label string) {
+	x, width = cut(x, width, -s.Size.X/2, s.Size.X/2)
+	cy, height := cut(y+height/2, height, 0, s.Size.Y)
+	z, depth = cut(z, depth, -s.Size.Z/2, s.Size.Z/2)
+	if math.Min(width, math.Min(height, depth)) < minExtent {
+		return
+	}
+	s.add(operation{Op: op, Material: material, Position: vector{x, cy, z}, Size: &vector{width, height, depth}, Label: label}, width*height*depth)
+}
+
+func (s *site) block(x, y, z, width, height, depth float64, material, label string) {
+	s.box("fill_block", x, y, z, width, height, depth, material, label)
+}
+
+// wedge fills a slope. A quarter turn swaps the sides of its size, so its footprint is given as it lies.
+func (s *site) wedge(x, y, z, width, height, depth float64, turn int, material, label string) {
+	before := len(s.ops)
+	s.box("fill_wedge", x, y, z, width, height, depth, material, label)
+	if len(s.ops) > before {
+		o := &s.ops[before]
+		o.Turn = turn
+		if turn%180 == 90 {
+			o.Size.X, o.Size.Z = o.Size.Z, o.Size.X
+		}
+	}
+}
+
+// replace changes one material into another within a block.
+func (s *site) replace(x, y, z, width, height, depth float64, from, to, label string) {
+	before := len(s.ops)
+	s.box("replace_material", x, y, z, width, height, depth, to, label)
+	if len(s.ops) > before {
+		s.ops[before].SourceMaterial = from
+	}
+}
+
+// cylinder fills an upright cylinder that stands on y.
+func (s *site) cylinder(x, y, z, radius, height float64, material, label string) {
+	radius = s.roundRoom(x, z, radius)
+	cy, height := cut(y+height/2, height, 0, s.Size.Y)
+	if math.Min(radius, height) < minExtent {
+		return
+	}
+	o := operation{Op: "fill_cylinder", Material: material, Position: vector{tidy(x), cy, tidy(z)}, Radius: radius, Height: height, Label: label}
+	s.add(o, math.Pi*radius*radius*height)
+}
+
+// ball fills a ball around its center.
+func (s *site) ball(x, y, z, radius float64, material, label string) {
+	radius = math.Floor(math.Min(s.roundRoom(x, z, radius), math.Min(y, s.Size.Y-y))*100) / 100
+	if radius < minExtent {
+		return
+	}
+	o := operation{Op: "fill_ball", Material: material, Position: vector{tidy(x), tidy(y), tidy(z)}, Radius: radius, Label: label}
+	s.add(o, math.Pi*radius*radius*radius*4/3)
+}
+
+// roundRoom returns how far a circle may reach from a point, at most radius.
+func (s *site) roundRoom(x, z, radius float64) float64 {
+	room := math.Min(s.Size.X/2-math.Abs(x), s.Size.Z/2-math.Abs(z))
+	return math.Floor(math.Min(radius, room-0.05)*100) / 100
+}
+
+// stand puts a prop on the ground; y is its foot.
+func (s *site) stand(kind, name string, x, y, z, width, height, depth float64, text string) {
+	if len(s.props) >= s.MaxProps {
+		return
+	}
+	x = math.Max(-(s.Size.X-width)/2, math.Min((s.Size.X-width)/2, x))
+	z = math.Max(-(s.Size.Z-depth)/2, math.Min((s.Size.Z-depth)/2, z))
+	height = math.Min(height, s.Size.Y-y)
+	if height < minExtent {
+		return
+	}
+	s.props = append(s.props, prop{kind, clip(name, 60), vector{tidy(x), tidy(y), tidy(z)}, vector{width, tidy(height), depth}, clip(text, 120)})
+}
+
+// ring calls put at n points on a circle.
+func (s *site) ring(x, z, radius float64, n int, put func(x, z float64)) {
+	for i := range n {
+		angle := 2 * math.Pi * float64(i) / float64(n)
+		put(x+radius*math.Cos(angle), z+radius*math.Sin(angle))
+	}
+}
+
+// hill stacks cylinders that grow narrower.
+func (s *site) hill(at spot, base, height float64, body, top, label string) {
+	height = math.Min(height, s.Size.Y-base-1)
+	step := height / float64(s.detail)
+	for i := range s.detail {
+		material := body
+		if i == s.detail-1 {
+			material = top
+		}
+		s.cylinder(at.x, base+step*float64(i), at.z, at.r*(1-0.8*float64(i)/float64(s.detail)), step, material, label)
+		label = ""
+	}
+}

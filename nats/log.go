@@ -1,0 +1,179 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/toolboxai/orchestrator/events"
+	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/task"
+)
+
+// LogConfig sets a Log's bounds. Zero fields take the defaults.
+type LogConfig struct {
+	// Recheck is how often a reader that follows a task compares itself with the log although nothing hints at a loss; 30 s.
+	Recheck time.Duration
+	Logger  *slog.Logger
+}
+
+// Log is the log of all tasks: the stream EVENTS, with PROGRESS beside it. It is safe for concurrent use and has nothing to
+// close.
+type Log struct {
+	js       jetstream.JetStream
+	nc       *natsgo.Conn
+	recheck  time.Duration
+	logger   *slog.Logger
+	unfenced bool // appends follow anything; set by negative controls only
+}
+
+var (
+	_ task.Log           = (*Log)(nil)
+	_ task.ProgressBoard = (*Log)(nil)
+)
+
+// NewLog returns the log on the broker that js speaks to. It sends nothing yet.
+func NewLog(js jetstream.JetStream, cfg LogConfig) *Log {
+	setDefault(&cfg.Recheck, 30*time.Second)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Log{js: js, nc: js.Conn(), recheck: cfg.Recheck, logger: cfg.Logger}
+}
+
+// maxBusy bounds how often an append is repeated because another one to the same task was under way and came to nothing.
+const maxBusy = 5
+
+// Append implements task.Log. The broker compares e's predecessor with the last message of the subject and stores e in one step;
+// a refusal costs one leader read more, which tells whether e itself is there already or somebody else was faster.
+func (l *Log) Append(ctx context.Context, e events.Event, after uint64) (uint64, error) {
+	subject := events.Subject(e.Tenant, e.Task)
+	for try := 1; ; try++ {
+		msg, err := encode(subject, e, 1)
+		if err != nil {
+			return 0, fmt.Errorf("append %s: %w", e.Type, err)
+		}
+		if !l.unfenced {
+			msg.Header[natsgo.ExpectedLastSubjSeqHdr] = []string{strconv.FormatUint(after, 10)}
+		}
+		seq, err := store(ctx, l.nc, msg)
+		if err == nil {
+			return seq, nil
+		}
+		if !isConflict(err) {
+			return 0, broken(ctx, "append "+string(e.Type), err)
+		}
+		last, err := l.leaderRead(ctx, getRequest{LastFor: subject})
+		switch {
+		case err != nil && !errors.Is(err, errNoMessage):
+			return 0, broken(ctx, "append "+string(e.Type), err)
+		case last.ID == e.ID && e.ID != "":
+			return last.Seq, nil
+		case last.Seq != after:
+			return 0, &task.StaleError{Last: last}
+		case try == maxBusy:
+			return 0, fault.After(comeBack, "append %s: another append to the task is under way", e.Type)
+		}
+	}
+}
+
+// Last implements task.Log.
+func (l *Log) Last(ctx context.Context, tenant, id string) (events.Event, error) {
+	e, err := l.leaderRead(ctx, getRequest{LastFor: events.Subject(tenant, id)})
+	if err != nil {
+		return events.Event{}, readFault(ctx, id, err)
+	}
+	return e, nil
+}
+
+// History implements task.Log. Both kinds of reads are sent at once: the leader says where the history ends, a direct read
+// brings it. What the direct read lacks is then read from the leader, one by one.
+func (l *Log) History(ctx context.Context, tenant, id string, after uint64, limit int) ([]events.Event, error) {
+	found, malformed, err := l.history(ctx, events.Subject(tenant, id), after, limit)
+	if err = errors.Join(err, malformed); err != nil {
+		return nil, readFault(ctx, id, err)
+	}
+	return found, nil
+}
+
+// history returns what is on a subject. A message that cannot be decoded is an event of nothing but its sequence, and the first
+// such error is returned apart.
+func (l *Log) history(ctx context.Context, subject string, after uint64, limit int) (found []events.Event, malformed, err error) {
+	direct, err := l.newDirect(subject)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer direct.close()
+	if err := direct.ask(after, limit); err != nil {
+		return nil, nil, err
+	}
+	last, err := l.leaderRead(ctx, getRequest{LastFor: subject})
+	if err != nil && !errors.Is(err, events.ErrMalformed) {
+		return nil, nil, err
+	}
+	add := func(e events.Event, err error) {
+		if malformed == nil {
+			malformed = err
+		}
+		found = append(found, e)
+		after = e.Seq
+	}
+	full := func() bool { return limit > 0 && len(found) >= limit }
+	for more := true; more && !full(); {
+		if len(found) > 0 {
+			if err := direct.ask(after, limit-len(found)); err != nil {
+				return nil, nil, err
+			}
+		}
+		had := len(found)
+		if more, err = direct.page(ctx, add); err != nil {
+			return nil, nil, err
+		}
+		more = more && len(found) > had
+	}
+	for after < last.Seq && !full() {
+		e, err := l.leaderRead(ctx, getRequest{Seq: after + 1, NextFor: subject})
+		if errors.Is(err, errNoMessage) {
+			break
+		}
+		if err != nil && !errors.Is(err, events.ErrMalformed) {
+			return nil, nil, err
+		}
+		add(e, err)
+	}
+	return found, malformed, nil
+}
+
+func readFault(ctx context.Context, id string, err error) error {
+	if errors.Is(err, errNoMessage) {
+		return fault.New(fault.NotFound, "task %s has no history", id)
+	}
+	return broken(ctx, "read task "+id, err)
+}
+
+// Report implements task.ProgressBoard. The report is sent and not acknowledged.
+func (l *Log) Report(ctx context.Context, e events.Event) error {
+	msg, err := encode(events.ProgressSubject(e.Tenant, e.Task), e, 0)
+	if err != nil {
+		return fmt.Errorf("report progress: %w", err)
+	}
+	return broken(ctx, "report progress", l.nc.PublishMsg(msg))
+}
+
+// Latest implements task.ProgressBoard.
+func (l *Log) Latest(ctx context.Context, tenant, id string) (events.Event, error) {
+	msg, err := directLast(ctx, l.nc, events.StreamProgress, events.ProgressSubject(tenant, id))
+	if errors.Is(err, errNoMessage) {
+		return events.Event{}, fault.New(fault.NotFound, "task %s has no progress", id)
+	}
+	if err != nil {
+		return events.Event{}, broken(ctx, "read progress of task "+id, err)
+	}
+	return decode(msg.Header, msg.Data, 0)
+}

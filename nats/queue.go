@@ -1,0 +1,198 @@
+package nats
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/toolboxai/orchestrator/events"
+	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/task"
+)
+
+// QueueConfig sets a Queue's bounds. Zero fields take the defaults.
+type QueueConfig struct {
+	FullAt float64 // the share of the stream's limits at which Admit refuses, above 0 and up to 1; 1
+}
+
+// Queue is the work queue: the stream TASKS. It is safe for concurrent use and has nothing to close.
+type Queue struct {
+	nc     *natsgo.Conn
+	fullAt float64
+
+	mu    sync.Mutex
+	fill  fill
+	asked chan struct{} // closed when the request that is under way ends; nil when none is
+}
+
+var _ task.Queue = (*Queue)(nil)
+
+// NewQueue returns the queue on the broker that js speaks to. It sends nothing yet.
+func NewQueue(js jetstream.JetStream, cfg QueueConfig) (*Queue, error) {
+	setDefault(&cfg.FullAt, 1)
+	if cfg.FullAt < 0 || cfg.FullAt > 1 {
+		return nil, fmt.Errorf("queue: FullAt is %v, must be above 0 and at most 1", cfg.FullAt)
+	}
+	return &Queue{nc: js.Conn(), fullAt: cfg.FullAt}, nil
+}
+
+// Dispatch implements task.Queue. The subject names kind, lane, task and the number of the dispatch, and the stream holds one
+// message of each: the broker itself refuses the second.
+func (q *Queue) Dispatch(ctx context.Context, e events.Event) error {
+	d, err := dispatchOf(e)
+	if err != nil {
+		return fmt.Errorf("dispatch task %s: %w", e.Task, err)
+	}
+	msg, err := encode(d.Subject(), e, 2)
+	if err != nil {
+		return fmt.Errorf("dispatch task %s: %w", e.Task, err)
+	}
+	msg.Header[events.HeaderSeq] = []string{strconv.FormatUint(e.Seq, 10)}
+	msg.Header[events.HeaderDispatch] = []string{strconv.Itoa(d.N)}
+	_, err = store(ctx, q.nc, msg)
+	if isTaken(err) {
+		return nil
+	}
+	return broken(ctx, "dispatch task "+e.Task, err)
+}
+
+// dispatchOf returns the queue entry that a task.queued event asks for. Its input is not looked at.
+func dispatchOf(e events.Event) (events.Dispatch, error) {
+	if e.Type != events.TypeQueued {
+		return events.Dispatch{}, fmt.Errorf("%w: %s is no %s", events.ErrMalformed, e.Type, events.TypeQueued)
+	}
+	var p struct {
+		Kind     string      `json:"kind"`
+		Priority events.Lane `json:"priority"`
+		Dispatch int         `json:"dispatch"`
+	}
+	if err := json.Unmarshal(e.Data, &p); err != nil {
+		return events.Dispatch{}, fmt.Errorf("%w: body of %s: %w", events.ErrMalformed, e.Type, err)
+	}
+	d := events.Dispatch{Kind: p.Kind, Lane: p.Priority, Tenant: e.Tenant, Task: e.Task, N: p.Dispatch}
+	if _, err := events.ParseDispatch(d.Subject()); err != nil {
+		return events.Dispatch{}, err
+	}
+	return d, nil
+}
+
+// fill is how full the stream was.
+type fill struct {
+	at             time.Time
+	msgs, maxMsgs  int64
+	size, maxBytes int64
+}
+
+func (f fill) full(share float64) bool {
+	over := func(n, limit int64) bool { return limit > 0 && float64(n) >= share*float64(limit) }
+	return over(f.msgs, f.maxMsgs) || over(f.size, f.maxBytes)
+}
+
+// fillAge is how old an answer of Admit may be.
+const fillAge = time.Second
+
+// Admit implements task.Queue. The stream's state is asked for at most once a second, by one caller for all. While it cannot be
+// had, work is admitted: the append that follows tells whether the broker is there, and waits out an election.
+func (q *Queue) Admit(ctx context.Context) error {
+	f, err := q.state(ctx)
+	if cause := ctx.Err(); err != nil && cause != nil {
+		return fmt.Errorf("admit: %w", cause)
+	}
+	if err == nil && f.full(q.fullAt) {
+		return fault.After(comeBack, "the queue is full: %d tasks wait or run", f.msgs)
+	}
+	return nil
+}
+
+func (q *Queue) state(ctx context.Context) (fill, error) {
+	for {
+		q.mu.Lock()
+		if time.Since(q.fill.at) < fillAge {
+			defer q.mu.Unlock()
+			return q.fill, nil
+		}
+		if asked := q.asked; asked != nil {
+			q.mu.Unlock()
+			select {
+			case <-asked:
+				continue
+			case <-ctx.Done():
+				return fill{}, ctx.Err()
+			}
+		}
+		done := make(chan struct{})
+		q.asked = done
+		q.mu.Unlock()
+		f, err := q.ask(ctx)
+		q.mu.Lock()
+		if err == nil {
+			q.fill = f
+		}
+		q.asked = nil
+		q.mu.Unlock()
+		close(done)
+		return f, err
+	}
+}
+
+// streamState is what STREAM.INFO says.
+type streamState struct {
+	Config struct {
+		MaxMsgs  int64 `json:"max_msgs"`
+		MaxBytes int64 `json:"max_bytes"`
+	} `json:"config"`
+	State struct {
+		Messages uint64         `json:"messages"`
+		Bytes    uint64         `json:"bytes"`
+		LastSeq  uint64         `json:"last_seq"`
+		Subjects map[string]int `json:"subjects"`
+	} `json:"state"`
+}
+
+const streamInfo = "$JS.API.STREAM.INFO."
+
+func (q *Queue) ask(ctx context.Context) (fill, error) {
+	ctx, cancel := context.WithTimeout(ctx, fillAge)
+	defer cancel()
+	var s streamState
+	if err := ask(ctx, q.nc, streamInfo+events.StreamTasks, nil, &s); err != nil {
+		return fill{}, err
+	}
+	return fill{
+		at: time.Now(), msgs: int64(s.State.Messages), maxMsgs: s.Config.MaxMsgs,
+		size: int64(s.State.Bytes), maxBytes: s.Config.MaxBytes,
+	}, nil
+}
+
+// maxPages bounds Waiting: the broker gives 100,000 subjects a page.
+const maxPages = 1000
+
+// Waiting implements task.Queue. What is queued or acknowledged while it reads may be missing.
+func (q *Queue) Waiting(ctx context.Context) ([]events.Dispatch, error) {
+	var all []events.Dispatch
+	offset := 0
+	for range maxPages {
+		var s streamState
+		in := map[string]any{"subjects_filter": events.AllTasks, "offset": offset}
+		if err := ask(ctx, q.nc, streamInfo+events.StreamTasks, in, &s); err != nil {
+			return nil, broken(ctx, "list the queue", err)
+		}
+		for subject := range s.State.Subjects {
+			if d, err := events.ParseDispatch(subject); err == nil {
+				all = append(all, d)
+			}
+		}
+		offset += len(s.State.Subjects)
+		if len(s.State.Subjects) == 0 || uint64(offset) >= s.State.Messages {
+			return all, nil
+		}
+	}
+	return nil, broken(ctx, "list the queue", errors.New("it has more pages than can be read"))
+}

@@ -1,0 +1,133 @@
+// Package ask is the way from an agent's step to a model and back. It renders the step's versioned prompt, calls the model
+// inside the journal of the run, holds the answer against the step's schema and rules, gives it one repair round, and puts
+// on record what it cost and who wrote it.
+//
+// A step's prompt is prompts/<prompt>.v<version>.md, a text/template with two parts: "system" holds the instructions and is
+// rendered without data, "prompt" is rendered with the step's input and shows a teacher's words only through {{data …}}, a
+// fence that they cannot close. What must come back is prompts/<prompt>.v<version>.schema.json.
+package ask
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/toolboxai/orchestrator/events"
+	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/llm"
+	"github.com/toolboxai/orchestrator/internal/task"
+	"github.com/toolboxai/orchestrator/workers"
+)
+
+// maxAnswer bounds an answer, in bytes. It leaves room below workers.MaxOutput for what the agent adds.
+const maxAnswer = workers.MaxOutput * 3 / 4
+
+// Question asks for one part of a result. T is the answer as the schema describes it.
+type Question[T any] struct {
+	Prompt    string                         // which prompt: "draft"
+	Step      string                         // name in the journal, unique within the run; Prompt when empty
+	Input     any                            // all that the answer depends on; it goes into the prompt and, as JSON, to the composer
+	Doing     string                         // for progress: "Writing the questions"
+	From, To  float64                        // percent of the task's progress before and after
+	Length    int                            // characters that the answer is likely to have, for progress; 4000 when 0
+	MaxTokens int                            // upper bound of the answer; 0 takes the client's default
+	Creative  float64                        // the model's temperature, 0 to 1
+	Check     func(answer *T) []fault.Detail // rules beyond the schema; it may tidy the answer; may be nil
+}
+
+// Ask returns the answer to q. It is on the run's record when Ask returns, and an answer that an earlier attempt recorded is
+// returned without a call.
+//
+// Errors: an invalid-output outcome when the answer breaks the rules also after its repair; the client's faults as they are;
+// those of workers.Step.
+func Ask[T any](ctx context.Context, run *workers.Run, a *Author, q Question[T]) (T, error) {
+	if q.Step == "" {
+		q.Step = q.Prompt
+	}
+	hashed := struct {
+		Prompt string
+		Input  any
+	}{a.version, q.Input}
+	answer, err := workers.Step(ctx, run, q.Step, hashed, func(ctx context.Context) (T, error) {
+		return answer(ctx, run, a, q)
+	})
+	if err == nil {
+		run.Progress(ctx, q.To, q.Doing)
+	}
+	return answer, err
+}
+
+func answer[T any](ctx context.Context, run *workers.Run, a *Author, q Question[T]) (T, error) {
+	var good T
+	req, err := a.request(q.Prompt, q.Input)
+	if err != nil {
+		return good, err
+	}
+	req.MaxTokens, req.Temperature = q.MaxTokens, q.Creative
+	run.Progress(ctx, q.From, q.Doing)
+	req.OnDelta = newMeter(ctx, run, q.Doing, q.From, q.To, q.Length).delta
+	resp, rounds, err := llm.CompleteValid(ctx, a.client, req, func(text string) []fault.Detail {
+		candidate, details := decode(a, q, text)
+		if len(details) == 0 {
+			good = candidate
+		}
+		return details
+	})
+	record(run, a, resp, rounds, err)
+	var bad *llm.InvalidOutputError
+	if errors.As(err, &bad) {
+		return good, workers.InvalidOutput(bad)
+	}
+	return good, err
+}
+
+// decode reads an answer and says everything that is wrong with it.
+func decode[T any](a *Author, q Question[T], text string) (T, []fault.Detail) {
+	var v T
+	if len(text) > maxAnswer {
+		return v, []fault.Detail{{Field: "answer", Reason: fmt.Sprintf("has %d bytes, at most %d are allowed", len(text), maxAnswer)}}
+	}
+	if err := task.CheckJSON("answer", []byte(text)); err != nil {
+		return v, detailsOf(err)
+	}
+	if err := a.checkSchema(q.Prompt, []byte(text)); err != nil {
+		return v, detailsOf(err)
+	}
+	d := json.NewDecoder(bytes.NewReader([]byte(text)))
+	if err := d.Decode(&v); err != nil {
+		return v, []fault.Detail{{Field: "answer", Reason: err.Error()}}
+	}
+	if q.Check == nil {
+		return v, nil
+	}
+	return v, q.Check(&v)
+}
+
+func detailsOf(err error) []fault.Detail {
+	var f *fault.Error
+	if errors.As(err, &f) && len(f.Details) > 0 {
+		return f.Details
+	}
+	return []fault.Detail{{Field: "answer", Reason: err.Error()}}
+}
+
+// record puts on the run what the calls cost. Of a call that failed nothing is known, so only the answered ones count.
+func record(run *workers.Run, a *Author, resp llm.Response, rounds int, err error) {
+	var bad *llm.InvalidOutputError
+	if err != nil && !errors.As(err, &bad) {
+		rounds--
+	}
+	if rounds == 0 {
+		return
+	}
+	p := events.Provenance{Provider: resp.Provider, Model: resp.Model, PromptVersion: a.version, Offline: resp.Offline}
+	if resp.Provider != "" {
+		p.GeneratedBy = resp.Provider + "/" + resp.Model
+	}
+	run.Record(events.Usage{
+		Calls: rounds, InputTokens: resp.Usage.InputTokens, OutputTokens: resp.Usage.OutputTokens,
+		CostUSD: resp.Usage.CostUSD, CostKnown: resp.Usage.CostKnown,
+	}, p)
+}

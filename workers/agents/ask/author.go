@@ -1,0 +1,137 @@
+package ask
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+	"text/template"
+
+	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/llm"
+	"github.com/toolboxai/orchestrator/internal/task"
+)
+
+// Config is what an Author needs.
+type Config struct {
+	Client  llm.Client
+	Kind    string // "quiz": the first half of every purpose
+	Version int    // of the kind's prompts, from 1
+	Files   fs.FS  // holds the folder prompts
+}
+
+// Author asks a model for the parts of one kind's results. It is immutable and safe for concurrent use.
+type Author struct {
+	client    llm.Client
+	kind      string
+	version   string // "quiz/1"
+	templates map[string]*template.Template
+	schemas   map[string]json.RawMessage
+	answers   *task.Catalog // each prompt is a kind of its own here: what it gives is the answer
+}
+
+// NewAuthor reads and checks the prompts of one kind and version.
+func NewAuthor(cfg Config) (*Author, error) {
+	if cfg.Client == nil || cfg.Files == nil || cfg.Kind == "" || cfg.Version < 1 {
+		return nil, errors.New("author: Client, Kind, Version and Files are required")
+	}
+	a := &Author{
+		client: cfg.Client, kind: cfg.Kind, version: fmt.Sprintf("%s/%d", cfg.Kind, cfg.Version),
+		templates: map[string]*template.Template{}, schemas: map[string]json.RawMessage{},
+	}
+	suffix := fmt.Sprintf(".v%d.md", cfg.Version)
+	files, err := fs.Glob(cfg.Files, "prompts/*"+suffix)
+	if err != nil || len(files) == 0 {
+		return nil, fmt.Errorf("author: kind %s has no prompts of version %d: %w", cfg.Kind, cfg.Version, errors.Join(err, fs.ErrNotExist))
+	}
+	var answers []task.Kind
+	for _, file := range files {
+		name := strings.TrimSuffix(path.Base(file), suffix)
+		if err := a.load(cfg.Files, file, name); err != nil {
+			return nil, fmt.Errorf("author: %s: %w", file, err)
+		}
+		answers = append(answers, task.Kind{
+			Name: name, InputSchema: json.RawMessage(`{}`), OutputSchema: a.schemas[name], Example: json.RawMessage(`{}`),
+		})
+	}
+	a.answers, err = task.NewCatalog(answers)
+	return a, err
+}
+
+func (a *Author) load(files fs.FS, file, name string) error {
+	text, err := fs.ReadFile(files, file)
+	if err != nil {
+		return err
+	}
+	t, err := template.New(name).Option("missingkey=error").Funcs(template.FuncMap{"data": fence}).Parse(string(text))
+	if err != nil {
+		return err
+	}
+	if t.Lookup("system") == nil || t.Lookup("prompt") == nil {
+		return errors.New(`the parts "system" and "prompt" are required`)
+	}
+	a.templates[name] = t
+	a.schemas[name], err = fs.ReadFile(files, strings.TrimSuffix(file, ".md")+".schema.json")
+	return err
+}
+
+// fence shows a value as JSON between tags. The encoder escapes < and >, so that nothing inside can close the fence.
+func fence(name string, v any) (string, error) {
+	data, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		return "", err
+	}
+	return "<" + name + ">\n" + string(data) + "\n</" + name + ">", nil
+}
+
+// Render returns the instructions and the prompt for an input, as a model gets them.
+func (a *Author) Render(prompt string, input any) (system, text string, err error) {
+	t, ok := a.templates[prompt]
+	if !ok {
+		return "", "", fmt.Errorf("kind %s has no prompt %q", a.kind, prompt)
+	}
+	var parts [2]string
+	for i, part := range []string{"system", "prompt"} {
+		var data any
+		if part == "prompt" {
+			data = input
+		}
+		var b bytes.Buffer
+		if err := t.ExecuteTemplate(&b, part, data); err != nil {
+			return "", "", fmt.Errorf("render prompt %s of kind %s: %w", prompt, a.kind, err)
+		}
+		parts[i] = strings.TrimSpace(b.String())
+	}
+	return parts[0], parts[1], nil
+}
+
+func (a *Author) request(prompt string, input any) (llm.Request, error) {
+	system, text, err := a.Render(prompt, input)
+	if err != nil {
+		return llm.Request{}, err
+	}
+	data, err := json.Marshal(input)
+	if err != nil {
+		return llm.Request{}, fmt.Errorf("encode the input of prompt %s: %w", prompt, err)
+	}
+	return llm.Request{
+		Purpose: a.kind + "." + prompt, System: system, Prompt: text, Input: data, Schema: a.schemas[prompt],
+	}, nil
+}
+
+// checkSchema validates an answer. The fields of its Invalid fault are paths below "answer".
+func (a *Author) checkSchema(prompt string, answer json.RawMessage) error {
+	err := a.answers.CheckResult(prompt, answer)
+	var f *fault.Error
+	if errors.As(err, &f) {
+		details := make([]fault.Detail, len(f.Details))
+		for i, d := range f.Details {
+			details[i] = fault.Detail{Field: "answer" + strings.TrimPrefix(d.Field, "result"), Reason: d.Reason}
+		}
+		return fault.InvalidFields(details)
+	}
+	return err
+}

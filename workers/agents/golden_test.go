@@ -1,0 +1,63 @@
+package agents_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/toolboxai/orchestrator/internal/llm/composer"
+	"github.com/toolboxai/orchestrator/workers/agents"
+	"github.com/toolboxai/orchestrator/workers/workerstest"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestAll_ExamplesKeepTheirResults(t *testing.T) {
+	t.Parallel()
+	all, err := agents.All(composer.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range all {
+		t.Run(a.Kind().Name, func(t *testing.T) {
+			t.Parallel()
+			task, _ := workerstest.Work(t, a, a.Kind().Example)
+			golden(t, a.Kind().Name+".golden.json", indented(t, task.Result))
+		})
+	}
+}
+
+// golden compares got with a file of testdata, or writes it.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got), -update writes it anew:\n%s", path, diff)
+	}
+}
+
+func indented(t *testing.T, raw json.RawMessage) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(raw); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}

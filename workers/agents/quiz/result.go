@@ -1,0 +1,26 @@
+package quiz
+
+import "github.com/toolboxai/orchestrator/workers/agents/lesson"
+
+// Result is a quiz, as output.schema.json describes it.
+type Result struct {
+	Title        string            `json:"title"`
+	Subject      string            `json:"subject"`
+	Difficulty   lesson.Difficulty `json:"difficulty"`
+	TimeLimit    int               `json:"time_limit,omitempty"` // seconds for the whole quiz; 0 for no limit
+	PassingScore int               `json:"passing_score"`        // percent of TotalPoints
+	TotalPoints  int               `json:"total_points"`
+	Questions    []lesson.Question `json:"questions"`
+}
+
+func assemble(req Request, o Outline, slots []lesson.Slot, questions []lesson.Question) Result {
+	lesson.Finish(questions, slots, req.Difficulty, req.TimeLimit)
+	r := Result{
+		Title: o.Title, Subject: req.Subject, Difficulty: req.Difficulty, TimeLimit: req.TimeLimit,
+		PassingScore: req.PassingScore, Questions: questions,
+	}
+	for _, q := range questions {
+		r.TotalPoints += int(q.Points)
+	}
+	return r
+}

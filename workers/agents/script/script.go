@@ -1,0 +1,149 @@
+// Package script is the agent for Luau scripts: an approach, then the code, then checks that no dangerous thing is named and
+// every block is closed.
+package script
+
+import (
+	"cmp"
+	"context"
+	"embed"
+	"encoding/json"
+
+	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/llm"
+	"github.com/toolboxai/orchestrator/internal/task"
+	"github.com/toolboxai/orchestrator/workers"
+	"github.com/toolboxai/orchestrator/workers/agents/ask"
+	"github.com/toolboxai/orchestrator/workers/agents/lesson"
+)
+
+//go:embed prompts
+var prompts embed.FS
+
+//go:embed input.schema.json
+var inputSchema json.RawMessage
+
+//go:embed output.schema.json
+var outputSchema json.RawMessage
+
+//go:embed example.json
+var example json.RawMessage
+
+// promptVersion is raised with every change of a prompt or of a step's schema.
+const promptVersion = 1
+
+// New returns the agent of kind script.
+func New(client llm.Client) (workers.Agent, error) {
+	author, err := ask.NewAuthor(ask.Config{Client: client, Kind: "script", Version: promptVersion, Files: prompts})
+	if err != nil {
+		return nil, err
+	}
+	return workers.New(task.Kind{
+		Name:         "script",
+		Aliases:      []string{"script_generator", "generate_script"},
+		Title:        "Script",
+		Description:  "Writes a Luau script for Roblox and checks it for dangerous calls and unclosed blocks.",
+		Routes:       []string{"/agents/script/generate"},
+		InputSchema:  inputSchema,
+		OutputSchema: outputSchema,
+		Example:      example,
+	}, agent{author}.work), nil
+}
+
+type agent struct{ author *ask.Author }
+
+// Input is a submission, as input.schema.json describes it.
+type Input struct {
+	ScriptType    string   `json:"script_type"`
+	Functionality string   `json:"functionality"`
+	Requirements  []string `json:"requirements"`
+}
+
+// The types of scripts.
+const (
+	ServerScript = "ServerScript"
+	LocalScript  = "LocalScript"
+	ModuleScript = "ModuleScript"
+)
+
+// Request is an Input that is cleaned and complete: what the prompts and the composer get.
+type Request struct {
+	ScriptType    string   `json:"script_type"`
+	Functionality string   `json:"functionality"`
+	Requirements  []string `json:"requirements"`
+}
+
+func (in Input) request() (Request, error) {
+	functionality, err := lesson.Required("input.functionality", in.Functionality)
+	if err != nil {
+		return Request{}, err
+	}
+	return Request{cmp.Or(in.ScriptType, ServerScript), functionality, lesson.CleanAll(in.Requirements)}, nil
+}
+
+// Outline is the answer of the first step.
+type Outline struct {
+	Name     string   `json:"name"`
+	Approach string   `json:"approach"`
+	Parts    []string `json:"parts"`
+	Risks    []string `json:"risks"`
+}
+
+// Draft is the answer of the second step.
+type Draft struct {
+	Name          string   `json:"name"`
+	Code          string   `json:"code"`
+	Dependencies  []string `json:"dependencies"`
+	Description   string   `json:"description"`
+	SecurityNotes []string `json:"security_notes"`
+}
+
+// Result is a script, as output.schema.json describes it.
+type Result struct {
+	Name          string   `json:"name"`
+	Type          string   `json:"type"`
+	Code          string   `json:"code"`
+	Dependencies  []string `json:"dependencies"`
+	Description   string   `json:"description"`
+	SecurityNotes []string `json:"security_notes"`
+}
+
+type (
+	outlineInput struct {
+		Request Request `json:"request"`
+	}
+	draftInput struct {
+		Request Request `json:"request"`
+		Outline Outline `json:"outline"`
+	}
+)
+
+func (a agent) work(ctx context.Context, run *workers.Run, in Input) (Result, error) {
+	req, err := in.request()
+	if err != nil {
+		return Result{}, err
+	}
+	outline, err := ask.Ask(ctx, run, a.author, ask.Question[Outline]{
+		Prompt: "outline", Input: outlineInput{req}, Doing: "Planning the script", From: 5, To: 25, Length: 1200,
+		Creative: 0.4, Check: checkOutline,
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	draft, err := ask.Ask(ctx, run, a.author, ask.Question[Draft]{
+		Prompt: "draft", Input: draftInput{req, outline}, Doing: "Writing the script", From: 25, To: 90, Length: 5000,
+		MaxTokens: 8000, Creative: 0.2, Check: func(d *Draft) []fault.Detail { return checkDraft(req, d) },
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	run.Progress(ctx, 95, "Checking the script")
+	return assemble(req, draft), nil
+}
+
+func assemble(req Request, d Draft) Result {
+	checked := "Checked: no forbidden service or call is named, and all blocks are closed. Read the script before you publish it."
+	return Result{
+		Name: d.Name, Type: req.ScriptType, Code: d.Code, Dependencies: d.Dependencies, Description: d.Description,
+		SecurityNotes: append(d.SecurityNotes, checked),
+	}
+}

@@ -1,0 +1,78 @@
+package terrain
+
+import (
+	_ "embed"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/toolboxai/orchestrator/workers/agents/luau"
+)
+
+// prelude holds the functions that the generated script calls.
+//
+//go:embed prelude.luau
+var prelude string
+
+// pauseEvery is after how many operations the script lets the server breathe.
+const pauseEvery = 10
+
+// luauOf writes the script that builds a place. Texts go in as quoted literals only, and materials and kinds come from the
+// schema's lists.
+func luauOf(r Result) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "--!strict\n%s\n", luau.Comment(r.Title))
+	b.WriteString("-- Builds the place once when the server starts. Put it into ServerScriptService as a Script.\n\n")
+	b.WriteString(prelude)
+	fmt.Fprintf(&b, `
+Lighting.ClockTime = %s
+Lighting.Brightness = %s
+Lighting.FogEnd = %s
+Lighting.Ambient = Color3.fromRGB(%s, %s, %s)
+
+`, num(r.Lighting.ClockTime), num(r.Lighting.Brightness), num(r.Lighting.FogEnd),
+		num(r.Lighting.Ambient.R), num(r.Lighting.Ambient.G), num(r.Lighting.Ambient.B))
+	for i, o := range r.Operations {
+		b.WriteString(call(o))
+		if o.Label != "" {
+			b.WriteString(" " + luau.Comment(o.Label))
+		}
+		b.WriteByte('\n')
+		if (i+1)%pauseEvery == 0 {
+			b.WriteString("task.wait()\n")
+		}
+	}
+	b.WriteString("\nlocal place = Instance.new(\"Folder\")\nplace.Name = " + luau.Quote(r.Title) + "\n")
+	for _, p := range r.Props {
+		fmt.Fprintf(&b, "prop(place, %s, %s, %s, %s, %s)\n", luau.Quote(p.Kind), luau.Quote(p.Name), place(p.Position), vector(p.Size), luau.Quote(p.Text))
+	}
+	b.WriteString("place.Parent = Workspace\n")
+	return b.String()
+}
+
+func call(o Operation) string {
+	material := "Enum.Material." + o.Material
+	switch o.Op {
+	case FillBlock:
+		return fmt.Sprintf("block(%s, %s, %s)", place(o.Position), vector(*o.Size), material)
+	case FillBall:
+		return fmt.Sprintf("ball(%s, %s, %s)", place(o.Position), num(o.Radius), material)
+	case FillCylinder:
+		return fmt.Sprintf("cylinder(%s, %s, %s, %s)", place(o.Position), num(o.Height), num(o.Radius), material)
+	case FillWedge:
+		return fmt.Sprintf("wedge(%s, %s, %s, %s)", place(o.Position), vector(*o.Size), num(o.Turn), material)
+	default:
+		return fmt.Sprintf("replace(%s, %s, Enum.Material.%s, %s)", place(o.Position), vector(*o.Size), o.SourceMaterial, material)
+	}
+}
+
+func place(v Vector) string { return fmt.Sprintf("at(%s, %s, %s)", num(v.X), num(v.Y), num(v.Z)) }
+func vector(v Vector) string {
+	return fmt.Sprintf("Vector3.new(%s, %s, %s)", num(v.X), num(v.Y), num(v.Z))
+}
+
+// num writes a number with at most two digits behind the point.
+func num(f float64) string {
+	return strconv.FormatFloat(math.Round(f*100)/100, 'f', -1, 64)
+}

@@ -1,0 +1,142 @@
+// Package terrain is the agent for places: a plan of zones, then the operations that fill them in, the things that stand on
+// them and the light. The model proposes operations as data; the Luau that carries them out is written here, so that nothing
+// a model says is ever run.
+package terrain
+
+import (
+	"cmp"
+	"context"
+	"embed"
+	"encoding/json"
+
+	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/llm"
+	"github.com/toolboxai/orchestrator/internal/task"
+	"github.com/toolboxai/orchestrator/workers"
+	"github.com/toolboxai/orchestrator/workers/agents/ask"
+	"github.com/toolboxai/orchestrator/workers/agents/lesson"
+)
+
+//go:embed prompts
+var prompts embed.FS
+
+//go:embed input.schema.json
+var inputSchema json.RawMessage
+
+//go:embed output.schema.json
+var outputSchema json.RawMessage
+
+//go:embed example.json
+var example json.RawMessage
+
+// promptVersion is raised with every change of a prompt or of a step's schema.
+const promptVersion = 1
+
+// New returns the agent of kind terrain.
+func New(client llm.Client) (workers.Agent, error) {
+	author, err := ask.NewAuthor(ask.Config{Client: client, Kind: "terrain", Version: promptVersion, Files: prompts})
+	if err != nil {
+		return nil, err
+	}
+	return workers.New(task.Kind{
+		Name:         "terrain",
+		Aliases:      []string{"terrain_generator", "generate_terrain"},
+		Title:        "Terrain",
+		Description:  "Designs a Roblox place: terrain operations inside its bounds, props, light, and the Luau that builds it.",
+		Routes:       []string{"/agents/terrain/generate"},
+		InputSchema:  inputSchema,
+		OutputSchema: outputSchema,
+		Example:      example,
+	}, agent{author}.work), nil
+}
+
+type agent struct{ author *ask.Author }
+
+// Input is a submission, as input.schema.json describes it.
+type Input struct {
+	Subject     string   `json:"subject"`
+	TerrainType string   `json:"terrain_type"`
+	Complexity  string   `json:"complexity"`
+	Biome       string   `json:"biome"`
+	Size        string   `json:"size"`
+	Features    []string `json:"features"`
+}
+
+// Request is an Input that is cleaned and complete: what the prompts and the composer get.
+type Request struct {
+	Subject     string   `json:"subject"`
+	TerrainType string   `json:"terrain_type"`
+	Complexity  string   `json:"complexity"`
+	Biome       string   `json:"biome"`
+	Size        string   `json:"size"`
+	Features    []string `json:"features"`
+}
+
+func (in Input) request() (Request, error) {
+	subject, err := lesson.Required("input.subject", in.Subject)
+	if err != nil {
+		return Request{}, err
+	}
+	return Request{
+		Subject: subject, TerrainType: cmp.Or(in.TerrainType, "educational"), Complexity: cmp.Or(in.Complexity, "medium"),
+		Biome: cmp.Or(in.Biome, "temperate"), Size: cmp.Or(in.Size, "medium"), Features: lesson.CleanAll(in.Features),
+	}, nil
+}
+
+// Outline is the answer of the first step.
+type Outline struct {
+	Title string `json:"title"`
+	Theme string `json:"theme"`
+	Zones []Zone `json:"zones"`
+}
+
+// Zone is one part of the place.
+type Zone struct {
+	Name        string       `json:"name"`
+	Description string       `json:"description"`
+	Features    []lesson.Int `json:"features"` // numbers of the requested features, from 1
+}
+
+// Draft is the answer of the second step.
+type Draft struct {
+	Operations       []Operation `json:"operations"`
+	Props            []Prop      `json:"props"`
+	Lighting         Lighting    `json:"lighting"`
+	PerformanceNotes []string    `json:"performance_notes"`
+}
+
+type (
+	outlineInput struct {
+		Request Request `json:"request"`
+		Limits  Limits  `json:"limits"`
+	}
+	draftInput struct {
+		Request Request `json:"request"`
+		Limits  Limits  `json:"limits"`
+		Outline Outline `json:"outline"`
+	}
+)
+
+func (a agent) work(ctx context.Context, run *workers.Run, in Input) (Result, error) {
+	req, err := in.request()
+	if err != nil {
+		return Result{}, err
+	}
+	limits := limitsOf(req.Size)
+	outline, err := ask.Ask(ctx, run, a.author, ask.Question[Outline]{
+		Prompt: "outline", Input: outlineInput{req, limits}, Doing: "Planning the place", From: 5, To: 25, Length: 1500,
+		Creative: 0.8, Check: func(o *Outline) []fault.Detail { return checkOutline(req, o) },
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	draft, err := ask.Ask(ctx, run, a.author, ask.Question[Draft]{
+		Prompt: "draft", Input: draftInput{req, limits, outline}, Doing: "Shaping the terrain", From: 25, To: 90, Length: 8000,
+		MaxTokens: 8000, Creative: 0.5, Check: func(d *Draft) []fault.Detail { return checkDraft(limits, d) },
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	run.Progress(ctx, 95, "Writing the Luau")
+	return assemble(req, limits, outline, draft), nil
+}
