@@ -72,7 +72,7 @@ func (k *kit) report(id string, percent float64) {
 type shortFollow struct{ api.Tasks }
 
 func (s shortFollow) Follow(ctx context.Context, tenant, id string, after uint64) (<-chan events.Event, error) {
-	history, err := s.Tasks.History(ctx, tenant, id, after, 1)
+	history, err := s.History(ctx, tenant, id, after, 1)
 	if err != nil {
 		return nil, err
 	}

@@ -40,14 +40,14 @@ func newCheckup(checks []Check, version string, report func(string, error)) *che
 }
 
 // health returns the state of all dependencies, at most healthFresh old. It takes at most probeTime.
-func (c *checkup) health() Health {
+func (c *checkup) health(ctx context.Context) Health {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.takenAt.IsZero() && time.Since(c.takenAt) < healthFresh {
 		return c.last
 	}
 	// The probes belong to nobody's request: others are answered with what they find.
-	ctx, cancel := context.WithTimeout(context.Background(), probeTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTime)
 	defer cancel()
 	for i := range c.checks {
 		if c.pending[i] == nil {
@@ -142,7 +142,7 @@ func unhealthy(ctx context.Context, h Health) (UnhealthyAnswer, bool) {
 
 // GetHealth implements StrictServerInterface.
 func (s *Server) GetHealth(ctx context.Context, _ GetHealthRequestObject) (GetHealthResponseObject, error) {
-	h := s.checkup.health()
+	h := s.checkup.health(ctx)
 	if bad, ok := unhealthy(ctx, h); ok {
 		return GetHealth503JSONResponse{UnhealthyJSONResponse(bad)}, nil
 	}
@@ -151,7 +151,7 @@ func (s *Server) GetHealth(ctx context.Context, _ GetHealthRequestObject) (GetHe
 
 // GetReadiness implements StrictServerInterface.
 func (s *Server) GetReadiness(ctx context.Context, _ GetReadinessRequestObject) (GetReadinessResponseObject, error) {
-	h := s.checkup.health()
+	h := s.checkup.health(ctx)
 	if bad, ok := unhealthy(ctx, h); ok {
 		return GetReadiness503JSONResponse{UnhealthyJSONResponse(bad)}, nil
 	}

@@ -25,9 +25,6 @@ import (
 	"github.com/toolboxai/orchestrator/internal/task/tasktest"
 )
 
-// patience bounds every wait of these tests; nothing is timed.
-const patience = 10 * time.Second
-
 var secret = []byte("0123456789abcdef0123456789abcdef")
 
 const quizInput = `{"subject":"History","objectives":["Name three causes"],"num_questions":3}`

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -45,7 +46,7 @@ func (s *Server) contain(c echo.Context, next echo.HandlerFunc) (err error) {
 		if cause == nil {
 			return
 		}
-		if cause == http.ErrAbortHandler {
+		if e, ok := cause.(error); ok && errors.Is(e, http.ErrAbortHandler) {
 			panic(cause)
 		}
 		err = fmt.Errorf("panic: %v\n%s", cause, debug.Stack())

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -72,7 +73,7 @@ func (k *kit) readWithCuts(t *testing.T, server *httptest.Server, id string, wan
 		}
 		for range 1 + random.IntN(12) {
 			f, err := s.next()
-			if err == io.EOF || f.event == "end" {
+			if errors.Is(err, io.EOF) || f.event == "end" {
 				s.close()
 				return complete(seen, want)
 			}

@@ -111,7 +111,7 @@ func TestAccessLog_IsOneLineWithoutSecrets(t *testing.T) {
 	if err := json.Unmarshal([]byte(log), &line); err != nil {
 		t.Fatal(err)
 	}
-	if line.Msg != "request" || line.Method != "GET" || line.Route != "/api/v1/tasks/:id" || line.Status != 400 || line.Code != "invalid" || line.RequestID == "" ||
+	if line.Msg != "request" || line.Method != http.MethodGet || line.Route != "/api/v1/tasks/:id" || line.Status != 400 || line.Code != "invalid" || line.RequestID == "" ||
 		line.Tenant != "school" || line.UserID != "ada" || line.IP != "192.0.2.1" || line.Took <= 0 || line.Bytes == 0 {
 		t.Errorf("got %s", log)
 	}

@@ -38,7 +38,7 @@ func TestStream_TellsALife(t *testing.T) {
 		s := k.openStream(t, client, inMemory, id, "")
 		defer s.close()
 		h := s.answer.Header
-		if s.answer.StatusCode != 200 || h.Get("Content-Type") != "text/event-stream" || h.Get("X-Accel-Buffering") != "no" || !strings.Contains(h.Get("Cache-Control"), "no-transform") {
+		if s.answer.StatusCode != http.StatusOK || h.Get("Content-Type") != "text/event-stream" || h.Get("X-Accel-Buffering") != "no" || !strings.Contains(h.Get("Cache-Control"), "no-transform") {
 			t.Errorf("got %d %v", s.answer.StatusCode, h)
 		}
 		var frames []frame

@@ -82,11 +82,9 @@ func (p *parameter) check(values []string) []fault.Detail {
 
 // checkBody holds raw against the rules of all bodies and against s.
 func (s *bodySchema) checkBody(raw []byte) error {
-	doc, plain := decodePlain(raw)
-	if !plain {
-		if err := task.CheckJSON("", raw); err != nil {
-			return err
-		}
+	doc, err := task.ParseJSON("", raw)
+	if err != nil {
+		return err
 	}
 	if details := schemaDetails("", s.Schema, s.known, doc); details != nil {
 		return fault.InvalidFields(details)

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -79,7 +78,7 @@ func run() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{rounds: *rounds, scale: *scale, logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	b := &bench{rounds: *rounds, scale: *scale, logger: slog.New(slog.DiscardHandler)}
 	b.broker, err = nats.StartEmbedded(nats.EmbeddedConfig{StoreDir: dir, MonitorPort: -1, Logger: b.logger})
 	if err != nil {
 		return err

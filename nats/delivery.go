@@ -22,8 +22,7 @@ type delivery struct {
 	cancel context.CancelCauseFunc
 }
 
-// beat is how often the broker hears that the delivery is alive.
-func (d *delivery) beat() time.Duration { return d.lane.ackWait * 2 / 9 }
+func (d *delivery) key() deliveryKey { return deliveryKey{d.lane.ref, d.place.streamSeq} }
 
 func (d *delivery) message() *message.Message {
 	id := lastValue(d.raw.Header, events.HeaderID)

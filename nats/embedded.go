@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,20 +54,37 @@ func StartEmbedded(cfg EmbeddedConfig) (*Embedded, error) {
 			*limit = -1
 		}
 	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	s, err := server.NewServer(opts)
 	if err != nil {
 		return nil, fmt.Errorf("embedded broker: %w", err)
 	}
-	if cfg.Logger != nil {
-		s.SetLogger(serverLog{cfg.Logger}, false, false)
-	}
+	log := serverLog{cfg.Logger, make(chan string, 1)}
+	s.SetLogger(log, false, false)
 	s.Start()
 	e := &Embedded{server: s, syncAlways: cfg.SyncAlways}
-	if !s.ReadyForConnections(startTimeout) || !s.JetStreamEnabled() {
+	if err := e.ready(log.fatal); err != nil {
 		e.Shutdown()
-		return nil, fmt.Errorf("embedded broker: not ready within %s; is %s writable and the port free?", startTimeout, cfg.StoreDir)
+		return nil, fmt.Errorf("embedded broker: %w", err)
 	}
 	return e, nil
+}
+
+// ready waits until the broker takes connections, or says why it never will.
+func (e *Embedded) ready(fatal <-chan string) error {
+	for limit := time.Now().Add(startTimeout); time.Now().Before(limit); {
+		if e.server.ReadyForConnections(20*time.Millisecond) && e.server.JetStreamEnabled() {
+			return nil
+		}
+		select {
+		case text := <-fatal:
+			return errors.New(text)
+		default:
+		}
+	}
+	return fmt.Errorf("not ready within %s", startTimeout)
 }
 
 // freePort turns our 0 into the broker's word for a free port.
@@ -108,24 +126,28 @@ func (e *Embedded) Shutdown() {
 	})
 }
 
-// serverLog passes the broker's own log lines on.
-type serverLog struct{ logger *slog.Logger }
+// serverLog passes the broker's own log lines on. What it calls fatal ends nothing by itself.
+type serverLog struct {
+	logger *slog.Logger
+	fatal  chan string
+}
 
-func (l serverLog) Noticef(format string, v ...any) {
-	l.logger.Debug("broker", "text", fmt.Sprintf(format, v...))
-}
-func (l serverLog) Debugf(format string, v ...any) {
-	l.logger.Debug("broker", "text", fmt.Sprintf(format, v...))
-}
-func (l serverLog) Tracef(format string, v ...any) {
-	l.logger.Debug("broker", "text", fmt.Sprintf(format, v...))
-}
-func (l serverLog) Warnf(format string, v ...any) {
-	l.logger.Warn("broker", "text", fmt.Sprintf(format, v...))
-}
-func (l serverLog) Errorf(format string, v ...any) {
-	l.logger.Error("broker", "text", fmt.Sprintf(format, v...))
-}
+func (l serverLog) Noticef(format string, v ...any) { l.say(slog.LevelDebug, format, v) }
+func (l serverLog) Debugf(format string, v ...any)  { l.say(slog.LevelDebug, format, v) }
+func (l serverLog) Tracef(format string, v ...any)  { l.say(slog.LevelDebug, format, v) }
+func (l serverLog) Warnf(format string, v ...any)   { l.say(slog.LevelWarn, format, v) }
+func (l serverLog) Errorf(format string, v ...any)  { l.say(slog.LevelError, format, v) }
+
 func (l serverLog) Fatalf(format string, v ...any) {
-	l.logger.Error("broker", "text", fmt.Sprintf(format, v...))
+	l.say(slog.LevelError, format, v)
+	select {
+	case l.fatal <- fmt.Sprintf(format, v...):
+	default:
+	}
+}
+
+func (l serverLog) say(level slog.Level, format string, v []any) {
+	if l.logger.Enabled(context.Background(), level) {
+		l.logger.Log(context.Background(), level, "broker", "text", fmt.Sprintf(format, v...))
+	}
 }

@@ -1,5 +1,7 @@
 package nats
 
+import "time"
+
 // Unfence makes Append ignore what it is to follow. Negative controls break with it what the fence guards.
 func Unfence(l *Log) { l.unfenced = true }
 
@@ -11,3 +13,6 @@ func ParsePlace(reply string) (streamSeq, consumerSeq, deliveries, pending uint6
 	p, err := parsePlace(reply)
 	return p.streamSeq, p.consumerSeq, p.deliveries, p.pending, err
 }
+
+// Audit makes a feed compare its bookkeeping with the broker's more often.
+func Audit(f *Feed, every time.Duration) { f.audit = every }

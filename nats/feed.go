@@ -39,6 +39,7 @@ type Feed struct {
 	js      jetstream.JetStream
 	durable string
 	cfg     FeedConfig
+	audit   time.Duration // how often the broker's bookkeeping is compared with ours
 	busy    atomic.Bool
 	active  atomic.Bool
 	skipped atomic.Uint64
@@ -66,7 +67,7 @@ func NewFeed(js jetstream.JetStream, durable string, cfg FeedConfig) (*Feed, err
 		return nil, fmt.Errorf("feed %s: a bound is out of range: %d events, %d bytes, %s, %s", durable, cfg.Batch, cfg.BatchBytes, cfg.Wait, cfg.MaxBackoff)
 	}
 	cfg.Logger = cfg.Logger.With("feed", durable)
-	return &Feed{js: js, durable: durable, cfg: cfg}, nil
+	return &Feed{js: js, durable: durable, cfg: cfg, audit: 30 * time.Second}, nil
 }
 
 // Consume calls handle with batch after batch until ctx ends, and returns nil then; it returns an error when the consumer does not

@@ -80,8 +80,6 @@ type feedItem struct {
 
 var errFeedLost = errors.New("another process reads the feed now, or the broker is out of reach")
 
-const auditEvery = 30 * time.Second
-
 // newFeedReader waits until the broker tells about the consumer. It returns nil when ctx ends before.
 func newFeedReader(ctx context.Context, f *Feed) (*feedReader, error) {
 	r := &feedReader{
@@ -322,7 +320,7 @@ func (r *feedReader) enter(ctx context.Context, pin string, now time.Time) {
 	r.term, r.endTerm = context.WithCancelCause(ctx)
 	r.settled = answer.ResetSeq - 1
 	r.received, r.next, r.stray = r.settled, 1, false
-	r.audited, r.auditAt = 0, now.Add(auditEvery)
+	r.audited, r.auditAt = 0, now.Add(r.feed.audit)
 	r.feed.active.Store(true)
 	r.feed.cfg.Logger.Info("this process reads the feed", "after_seq", r.settled)
 }
@@ -402,7 +400,7 @@ func (r *feedReader) settle() {
 // broker does not take its settlements, because a process that lost its pin without noticing has settled under a higher
 // delivery number.
 func (r *feedReader) audit(ctx context.Context, now time.Time) {
-	r.auditAt = now.Add(auditEvery)
+	r.auditAt = now.Add(r.feed.audit)
 	if r.pin == "" {
 		r.auditAt = now.Add(r.ttl / 2)
 	}

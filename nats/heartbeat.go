@@ -14,12 +14,24 @@ var (
 	ackProgress = []byte("+WPI")
 )
 
+// deliveryKey names a message in a consumer.
+type deliveryKey struct {
+	ref ConsumerRef
+	seq uint64
+}
+
+type heartbeat struct {
+	reply string
+	every time.Duration
+	due   time.Time
+}
+
 // heartbeats keeps deliveries alive: one goroutine for all of them.
 type heartbeats struct {
 	nc   *natsgo.Conn
 	mu   sync.Mutex
-	live map[*delivery]time.Time // when each is due
-	next time.Time               // when run looks again
+	live map[deliveryKey]heartbeat
+	next time.Time // when run looks again
 	wake chan struct{}
 	once sync.Once
 	stop chan struct{}
@@ -28,17 +40,24 @@ type heartbeats struct {
 
 func newHeartbeats(nc *natsgo.Conn) *heartbeats {
 	h := &heartbeats{
-		nc: nc, live: map[*delivery]time.Time{}, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+		nc: nc, live: map[deliveryKey]heartbeat{}, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	go h.run()
 	return h
 }
 
-func (h *heartbeats) add(d *delivery) {
+// add keeps d alive. It returns false, and changes nothing, when an earlier delivery of the same message is kept alive here.
+func (h *heartbeats) add(d *delivery) bool {
 	h.mu.Lock()
-	due := time.Now().Add(d.beat())
-	h.live[d] = due
-	early := due.Before(h.next)
+	key := d.key()
+	if _, alive := h.live[key]; alive {
+		h.mu.Unlock()
+		return false
+	}
+	beat := heartbeat{reply: d.reply, every: d.lane.ackWait * 2 / 9}
+	beat.due = time.Now().Add(beat.every)
+	h.live[key] = beat
+	early := beat.due.Before(h.next)
 	h.mu.Unlock()
 	if early {
 		select {
@@ -46,12 +65,13 @@ func (h *heartbeats) add(d *delivery) {
 		default:
 		}
 	}
+	return true
 }
 
 // remove returns once no further heartbeat is sent for d.
 func (h *heartbeats) remove(d *delivery) {
 	h.mu.Lock()
-	delete(h.live, d)
+	delete(h.live, d.key())
 	h.mu.Unlock()
 }
 
@@ -82,14 +102,14 @@ func (h *heartbeats) send(now time.Time) time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.next = now.Add(time.Hour)
-	for d, due := range h.live {
-		if !due.After(now) {
-			_ = h.nc.Publish(d.reply, ackProgress)
-			due = now.Add(d.beat())
-			h.live[d] = due
+	for key, beat := range h.live {
+		if !beat.due.After(now) {
+			_ = h.nc.Publish(beat.reply, ackProgress)
+			beat.due = now.Add(beat.every)
+			h.live[key] = beat
 		}
-		if due.Before(h.next) {
-			h.next = due
+		if beat.due.Before(h.next) {
+			h.next = beat.due
 		}
 	}
 	return h.next

@@ -143,8 +143,8 @@ func (l *loop) receive(msg *natsgo.Msg, now time.Time) {
 		ln.state = idle
 	}
 	d := &delivery{lane: ln, reply: msg.Reply, raw: msg, place: p}
-	l.beats.add(d)
 	switch {
+	case !l.beats.add(d): // the broker was away for longer than AckWait; the delivery in progress stands, and settles both
 	case ln.sub.ended:
 		l.giveBack(d)
 	case l.free > 0:

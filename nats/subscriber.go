@@ -53,7 +53,8 @@ var ErrDraining = errors.New("the process is stopping and hands its work back")
 // no lane starves. While nothing waits, one request is parked on each lane; it holds no slot, so that work starts at once and idle
 // topics cost nothing. A message that comes through a parked request and finds no slot within HoldWait is handed back.
 //
-// From receipt to settlement a message is kept alive (InProgress) every AckWait/4.5. Ack acknowledges it; Nack gives it
+// From receipt to settlement a message is kept alive (InProgress) every AckWait/4.5. When it lapses all the same because the broker
+// was away, and comes again to the process that works on it, it is not handed out a second time. Ack acknowledges it; Nack gives it
 // back, after the duration in its metadata under events.HeaderRetryAfter when that is set. Metadata holds the message's headers,
 // its subject under events.HeaderQueueSubject, and MetaDeliveries; UUID is its ce-id.
 //

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
@@ -432,6 +433,84 @@ func TestSubscriber_WaitsOutAPause(t *testing.T) {
 		t.Fatal(err)
 	}
 	receive(t, messages).Ack()
+}
+
+// What lapses while the broker is away comes again to the process that still works on it.
+func TestSubscriber_HandsNothingOutThatIsInProgressHere(t *testing.T) {
+	t.Parallel()
+	broker := brief(t, 100*time.Millisecond)
+	sub := newSubscriber(t, broker, nats.SubscriberConfig{Slots: 2})
+	nats.Mute(sub)
+	messages := subscribe(t, sub, "quiz")
+	first := dispatch(t, broker, "quiz", events.Normal)
+	msg := receive(t, messages)
+	until(t, "the broker has delivered it three times", func() bool {
+		return consumerInfo(t, broker, "quiz", events.Normal).Delivered.Consumer >= 3
+	})
+	second := dispatch(t, broker, "quiz", events.Normal)
+	other := receive(t, messages)
+	if taskOf(t, msg) != first || taskOf(t, other) != second {
+		t.Errorf("got tasks %s and %s, want %s and %s", taskOf(t, msg), taskOf(t, other), first, second)
+	}
+	msg.Ack()
+	other.Ack()
+	until(t, "the queue is empty", func() bool {
+		waiting, err := newQueue(t, broker).Waiting(t.Context())
+		return err == nil && len(waiting) == 0
+	})
+}
+
+func TestSubscriber_ServesARouterAndDrainsWithIt(t *testing.T) {
+	t.Parallel()
+	broker := natstest.Start(t)
+	sub := newSubscriber(t, broker, nats.SubscriberConfig{DrainTimeout: patience})
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: 2 * patience}, watermill.NopLogger{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began, release := make(chan string, 10), make(chan struct{})
+	for _, kind := range natstest.Kinds {
+		router.AddConsumerHandler(kind, kind, sub, func(msg *message.Message) error {
+			began <- taskOf(t, msg)
+			<-release
+			return msg.Context().Err()
+		})
+	}
+	ran := make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { ran <- router.Run(ctx) }()
+	<-router.Running()
+	dispatch(t, broker, "quiz", events.Normal)
+	dispatch(t, broker, "content", events.Low)
+	<-began
+	<-began
+	cancel() // the router closes; what is in progress may finish
+	until(t, "the pulling has ended", func() bool { return consumerInfo(t, broker, "quiz", events.Normal).NumWaiting == 0 })
+	close(release)
+	if err := <-ran; err != nil {
+		t.Error(err)
+	}
+	if waiting, err := newQueue(t, broker).Waiting(t.Context()); err != nil || len(waiting) != 0 {
+		t.Errorf("waiting: %v, %v", waiting, err)
+	}
+}
+
+func TestSubscriber_ClosesWithoutItsConnection(t *testing.T) {
+	t.Parallel()
+	broker := natstest.Start(t)
+	nc := connect(t, broker)
+	sub, err := nats.NewSubscriber(mustJetStream(t, nc), nats.SubscriberConfig{DrainTimeout: time.Millisecond, HandBack: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages := subscribe(t, sub, "quiz")
+	dispatch(t, broker, "quiz", events.Normal)
+	receive(t, messages)
+	nc.Close()
+	_ = sub.Close()
+	if _, open := <-messages; open {
+		t.Error("a message after Close")
+	}
 }
 
 func TestSubscriber_RefusesWhatCannotWork(t *testing.T) {

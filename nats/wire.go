@@ -14,8 +14,9 @@ import (
 	"github.com/toolboxai/orchestrator/internal/fault"
 )
 
-// replyTimeout bounds the wait for one answer of the broker. A call may end earlier with its context.
-const replyTimeout = 5 * time.Second
+// replyTimeout bounds the wait for one answer of the broker, which may have died before it gave it: long enough for a slow disk,
+// short enough for several tries while an edge is patient. A call may end earlier with its context.
+const replyTimeout = 3 * time.Second
 
 // attributes is how many headers an event has at the most.
 const attributes = 9

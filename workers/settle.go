@@ -35,14 +35,16 @@ func (r *Runner) work(ctx context.Context, run *Run) outcome {
 	ctx, stop := context.WithDeadlineCause(ctx, limit, cause)
 	defer stop()
 	watched := make(chan struct{})
-	go func() {
+	watch := time.AfterFunc(r.CancelCheck, func() {
 		defer close(watched)
 		r.watch(ctx, run, cancel)
-	}()
+	})
 	result, err := r.call(ctx, run)
 	why := ended(ctx)
 	cancel(nil)
-	<-watched
+	if !watch.Stop() {
+		<-watched
+	}
 	return outcome{result, err, why}
 }
 
@@ -74,11 +76,6 @@ func (r *Runner) call(ctx context.Context, run *Run) (result json.RawMessage, er
 // watch ends the attempt when the log shows that somebody else decided on the task. Short attempts are not watched: their
 // writes are fenced anyway.
 func (r *Runner) watch(ctx context.Context, run *Run, cancel context.CancelCauseFunc) {
-	select {
-	case <-ctx.Done():
-		return
-	case <-time.After(r.CancelCheck):
-	}
 	t := run.Task()
 	history, err := r.Log.Follow(ctx, t.Tenant, t.ID, t.Seq)
 	if err != nil {

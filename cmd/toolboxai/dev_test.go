@@ -29,8 +29,8 @@ func startDev(t *testing.T, dir string) (*process, *site) {
 	return p, s
 }
 
-// devDirectory is one that Postgres can use also when the tests run as root: it must not be below a private directory.
-func devDirectory(t *testing.T) string {
+// openDirectory is one that Postgres can use also when the tests run as root: it must not be below a private directory.
+func openDirectory(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "toolboxai-dev-")
 	if err != nil {
@@ -61,7 +61,7 @@ func children(t *testing.T, dir string) (found []string) {
 
 func TestDev_RunsTheMainJobAndLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
-	dir := devDirectory(t)
+	dir := openDirectory(t)
 	p, s := startDev(t, dir)
 	first := s.mustSubmit("")
 	s.await(first.ID, task.Completed)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"github.com/toolboxai/orchestrator/internal/postgres/local"
 	"github.com/toolboxai/orchestrator/internal/postgres/pgtest"
 	"github.com/toolboxai/orchestrator/internal/task"
+	"github.com/toolboxai/orchestrator/nats"
 )
 
 // scripted returns the environment of a worker that asks the given server.
@@ -140,7 +142,7 @@ func outage(t *testing.T) time.Duration {
 
 func TestPostgres_AwayUnderLoadHoldsUpNothingButLists(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := openDirectory(t)
 	database, err := local.Start(t.Context(), local.Config{Dir: dir, Download: true, Throwaway: true})
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +194,9 @@ func TestPostgres_AwayUnderLoadHoldsUpNothingButLists(t *testing.T) {
 		seen := map[string]bool{}
 		for cursor := ""; ; {
 			var page taskPage
-			if err := s.get("/api/v1/tasks?state=completed&limit=200&cursor="+cursor, &page); err != nil {
+			query := url.Values{"state": {"completed"}, "limit": {"200"}}
+			setIf(query, "cursor", cursor)
+			if err := s.get("/api/v1/tasks?"+query.Encode(), &page); err != nil {
 				return err
 			}
 			for _, got := range page.Tasks {
@@ -343,5 +347,35 @@ func TestWorker_HandsBackWhatItCannotFinish(t *testing.T) {
 	s.role("worker", scripted(model)...)
 	if done := s.await(got.ID, task.Completed); done.Attempt != 2 {
 		t.Errorf("completed in attempt %d, want 2", done.Attempt)
+	}
+}
+
+// The queue is emptied behind everybody's back; the reconciler fills it again from the log.
+func TestQueue_LostIsRebuiltFromTheLog(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, pgtest.New(t))
+	s.api()
+	var ids []string
+	for range 5 {
+		ids = append(ids, s.mustSubmit("").ID)
+	}
+	conn, js, err := nats.Connect(nats.ConnectConfig{URL: fmt.Sprintf("nats://127.0.0.1:%d", s.natsPort)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	queue, err := js.Stream(t.Context(), events.StreamTasks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := queue.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.role("worker")
+	s.role("recorder")
+	for _, id := range ids {
+		if got := s.await(id, task.Completed); got.Dispatch != 1 || outcomes(s.history(id)) != 1 {
+			t.Errorf("task %s: dispatch %d, %d outcomes", id, got.Dispatch, outcomes(s.history(id)))
+		}
 	}
 }

@@ -146,12 +146,10 @@ func (s *system) sayDurability(ctx context.Context) {
 	switch {
 	case err != nil:
 		s.logger.WarnContext(ctx, "the broker's durability is not known yet", "error", err)
-	case safe:
-		s.logger.InfoContext(ctx, sentence)
-	case s.cfg.development():
-		s.logger.InfoContext(ctx, sentence)
+	case safe || s.cfg.development():
+		s.logger.InfoContext(ctx, "what an acknowledgement means", "durability", sentence)
 	default:
-		s.logger.WarnContext(ctx, "ACKNOWLEDGED WORK MAY BE LOST: "+sentence)
+		s.logger.WarnContext(ctx, "ACKNOWLEDGED WORK MAY BE LOST", "durability", sentence)
 	}
 }
 

@@ -9,7 +9,7 @@
 //
 //   - Messages that come from the log arrive at least once, and each for the first time in the order of the log. After a
 //     failed send or a restart some come again; whoever drops what has a seq that it has seen sees each once, in order.
-//     Only a message that is refused for good is left out; Stats counts those.
+//     Only a message that is refused for good, or older than Config.MaxAge, is left out; Stats counts those.
 //   - The messages of an event that ends a task are never given up for lack of a working Sender. One that is refused for
 //     good is sent again as a bare reference, and only when that is refused too is it lost, which Stats counts.
 //   - Volatile progress (messages without seq) is the latest there is, at most four times a second for a task, and never

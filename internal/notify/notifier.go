@@ -26,6 +26,9 @@ type Config struct {
 	Waiting  int           // tasks whose progress may wait at once; default 4,096, each up to MaxData bytes
 	RetryMin time.Duration // ceiling of the first wait after a failure; default 250 ms
 	RetryMax time.Duration // ceiling of every wait after a failure; default 30 s
+	// MaxAge is how old a log event may be to be worth telling; default 24 h. A notifier that is switched on later, or was off for
+	// long, does not repeat history: subscribers fetch what they miss from the API.
+	MaxAge time.Duration
 }
 
 // Notifier sends what the log and the progress reports say to subscribers. The package's doc says what it guarantees.
@@ -48,6 +51,7 @@ func New(cfg Config) (*Notifier, error) {
 	def(&cfg.Waiting, 1<<12)
 	def(&cfg.RetryMin, 250*time.Millisecond)
 	def(&cfg.RetryMax, 30*time.Second)
+	def(&cfg.MaxAge, 24*time.Hour)
 	def(&cfg.Log, slog.New(slog.DiscardHandler))
 
 	var bad []fault.Detail
@@ -63,6 +67,7 @@ func New(cfg Config) (*Notifier, error) {
 	check(cfg.Senders >= 1 && cfg.Senders <= 256, "Senders", "must be 1 to 256")
 	check(cfg.Tasks >= 1, "Tasks", "must be at least 1")
 	check(cfg.Waiting >= 1, "Waiting", "must be at least 1")
+	check(cfg.MaxAge > 0, "MaxAge", "must be above 0")
 	check(cfg.RetryMin > 0 && cfg.RetryMin <= cfg.RetryMax, "RetryMin", "must be above 0 and not above RetryMax")
 	if bad != nil {
 		return nil, fault.InvalidFields(bad)
@@ -124,6 +129,10 @@ func (n *Notifier) handle(ctx context.Context, batch []events.Event) error {
 		// Before the end of a task is sent anywhere, its progress is held back everywhere.
 		if e.Type.Terminal() {
 			n.tasks.close(keyOf(e), facts, e.Seq)
+		}
+		if time.Since(e.Time) > n.cfg.MaxAge {
+			n.stats.stale.Add(1)
+			continue
 		}
 		for _, m := range Route(e, facts) {
 			i := n.shardOf(m.Channel)

@@ -455,6 +455,24 @@ func TestNotifier_Run(t *testing.T) {
 	})
 }
 
+func TestNotifier_DoesNotRepeatOldHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.append(t, "school", "old", events.Queued{Kind: "quiz", UserID: "u", Dispatch: 1})
+		<-time.After(25 * time.Hour)
+		w.append(t, "school", "new", events.Queued{Kind: "quiz", UserID: "u", Dispatch: 1})
+		n := newNotifier(t, w.config())
+		stop := start(t, n)
+		synctest.Wait()
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if got := n.Stats(); len(w.sent[notify.TaskChannel("old")]) != 0 || len(w.sent[notify.TaskChannel("new")]) != 1 || got.Stale != 1 {
+			t.Errorf("sent %v, stale %d", w.sent, got.Stale)
+		}
+	})
+}
+
 func TestNew_NamesWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	_, err := notify.New(notify.Config{Senders: 300, Waiting: -1, RetryMin: time.Hour})

@@ -28,7 +28,7 @@ import (
 // Config says which database to use and how.
 type Config struct {
 	// URL is the connection string, as libpq takes it. Required. Behind PgBouncer (1.21 or later) list
-	// statement_timeout, plan_cache_mode and idle_in_transaction_session_timeout in its ignore_startup_parameters.
+	// statement_timeout, idle_in_transaction_session_timeout, plan_cache_mode and jit in its ignore_startup_parameters.
 	URL string
 	// MaxConns bounds the connections; 8 when 0.
 	MaxConns int
@@ -89,6 +89,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		"statement_timeout":                   milliseconds(max(cfg.ReadTimeout, cfg.WriteTimeout)), // when we vanish while it runs
 		"idle_in_transaction_session_timeout": milliseconds(2 * cfg.WriteTimeout),
 		"plan_cache_mode":                     "force_custom_plan", // filters differ too much for one plan
+		"jit":                                 "off",               // nothing here runs long enough to pay for it
 	})
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {

@@ -13,7 +13,7 @@ func (db *DB) Unguard() { db.unguarded = true }
 // Statements returns every statement of the package but the lists.
 func Statements() []string {
 	return []string{
-		schemaVersion, relaxSync, lockPosition, loadStates, updateTasks + onlyNewer, requeueTask, insertResult, repeatFolded,
+		schemaVersion, setUp, lockPosition, loadStates, updateTasks + onlyNewer, requeueTask, insertResult, repeatFolded,
 		repeatOther, movePosition, readPosition, getTask, listHistory, hasHistory,
 	}
 }

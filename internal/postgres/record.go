@@ -138,9 +138,12 @@ func (db *DB) write(ctx context.Context, batch []events.Event, how treatment) er
 	return nil
 }
 
-// The transaction begins with the position's row, which makes recorders take turns. It need not be durable: the log is.
+// The transaction need not be durable: the log is. It looks every task up in the primary key: left to its statistics, which
+// lag behind while the table grows, the planner would read all of it. The position's row makes recorders take turns.
 const (
-	relaxSync = `SET LOCAL synchronous_commit = off`
+	setUp = `
+		SELECT set_config('synchronous_commit', 'off', true), set_config('enable_hashjoin', 'off', true),
+			set_config('enable_mergejoin', 'off', true), set_config('enable_seqscan', 'off', true)`
 
 	lockPosition = `SELECT seq FROM recorder_position FOR UPDATE`
 
@@ -168,7 +171,7 @@ func (db *DB) load(ctx context.Context, tx pgx.Tx, batch []events.Event) (states
 	}
 	var position int64
 	var q pgx.Batch
-	q.Queue(relaxSync)
+	q.Queue(setUp)
 	q.Queue(lockPosition).QueryRow(func(row pgx.Row) error { return row.Scan(&position) })
 	q.Queue(loadStates, tenants, ids).Query(func(rows pgx.Rows) error {
 		var k key

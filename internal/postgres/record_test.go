@@ -386,6 +386,40 @@ func TestRecord_KeepsEveryByte(t *testing.T) {
 	}
 }
 
+// A table that grew since it was analysed is where a planner goes wrong.
+func TestRecord_LooksUpTheTasksOfABatchAlone(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	execute(t, url, `
+		INSERT INTO tasks (tenant, id, seq, kind, user_id, state, dead_letter, labels, created_at, doc)
+		SELECT 'school', 'old' || i, i, 'quiz', 'u', 'completed', false, '{}', now(), '{}' FROM generate_series(1, 20000) AS i`)
+	db, err := postgres.Open(t.Context(), postgres.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := lives(t, 500, 500)
+	for len(log) > 0 {
+		if err := db.Record(t.Context(), log[:500]); err != nil {
+			t.Fatal(err)
+		}
+		log = log[500:]
+	}
+	db.Close() // a session tells its statistics at its end
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
+		scans := query(t, url, "SELECT seq_scan || ' ' || idx_scan FROM pg_stat_user_tables WHERE relname = 'tasks'")[0]
+		if whole, looked, _ := strings.Cut(scans, " "); whole != "0" {
+			t.Fatalf("the whole table was read %s times", whole)
+		} else if looked != "0" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no statistics came")
+		}
+	}
+}
+
 func TestRecord_KeepsTheMoneyExact(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)

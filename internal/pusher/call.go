@@ -18,7 +18,7 @@ const maxAnswer = 64 << 10
 // call is the transport of one request. It binds the request to a context, which the library cannot do, and keeps what the
 // library's errors lose.
 type call struct {
-	ctx       context.Context //nolint:containedctx // of this one request; the call ends before it does
+	ctx       context.Context // of this one request; the call ends before it does
 	transport http.RoundTripper
 
 	status     int // 0 until the server has answered

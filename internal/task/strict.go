@@ -20,14 +20,14 @@ const MaxDepth = 32
 // twice in an object, no NUL in any string, nesting of at most MaxDepth. The Invalid fault names where, below root, which
 // may be empty for a whole body.
 func CheckJSON(root string, raw []byte) error {
-	_, err := parseStrict(root, raw)
+	_, err := ParseJSON(root, raw)
 	return err
 }
 
-// parseStrict decodes raw under the rules of CheckJSON into maps, slices, strings, json.Number, bool and nil.
+// ParseJSON decodes raw under the rules of CheckJSON into maps, slices, strings, json.Number, bool and nil.
 //
 // The decoder is that of encoding/json/v2, from its own module until it is part of every Go.
-func parseStrict(root string, raw []byte) (any, error) {
+func ParseJSON(root string, raw []byte) (any, error) {
 	d := jsontext.NewDecoder(bytes.NewReader(raw))
 	v, err := strictValue(d, root)
 	if err == nil {

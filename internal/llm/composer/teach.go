@@ -13,8 +13,8 @@ const (
 	maxAsked     = 2
 	// farGrades is how many grades an entry may be off to be of use.
 	farGrades = 4
-	// telling is the relevance of an entry that has one telling word in common with an objective.
-	telling = 6
+	// telling is the relevance of an entry that has more than one word in common with an objective.
+	telling = 8
 )
 
 // deal gives every entry to the objective that it fits best, and of each kind the best to each objective.

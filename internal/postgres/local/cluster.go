@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/toolboxai/orchestrator/internal/fault"
 )
@@ -48,7 +49,7 @@ func initCluster(ctx context.Context, cfg Config, who identity, bin installation
 	}
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, bin.initdb, args...)
-	cmd.Dir, cmd.Env, cmd.SysProcAttr = unfinished, bin.env(), who.attr(true)
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = unfinished, bin.env(), who.attr(syscall.SIGKILL)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := runHere(cmd); err != nil {
 		return fault.New(fault.Unavailable, "initdb failed: %s: %w", strings.TrimSpace(out.String()), err)

@@ -143,7 +143,7 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// InUse reports whether a process runs a Postgres in dir.
+// InUse reports whether a process runs a Postgres in dir. A Start at the very same moment may find the directory taken.
 func InUse(dir string) bool {
 	f, err := os.Open(filepath.Join(dir, "lock"))
 	if err != nil {

@@ -13,6 +13,12 @@ func WithPlaces(cfg Config, places ...string) Config {
 	return cfg
 }
 
+// Forsake makes a server that is not told when its parent dies.
+func Forsake(cfg Config) Config {
+	cfg.forsaken = true
+	return cfg
+}
+
 // ClosedTo returns the first directory on the way to dir that a user cannot enter, or "".
 func ClosedTo(uid, gid uint32, dir string) string { return closedTo(identity{uid: uid, gid: gid}, dir) }
 

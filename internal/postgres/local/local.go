@@ -35,7 +35,8 @@ type Config struct {
 	Port      int          // also listen on 127.0.0.1 at this port, with a password; 0 for the socket alone
 	MaxConns  int          // 100 when 0
 
-	places []string // where to look for programs beside PATH; only tests set it
+	places   []string // where to look for programs beside PATH; only tests set it
+	forsaken bool     // the server is not told when the process dies; only a negative control sets it
 }
 
 func (cfg *Config) check() error {

@@ -99,6 +99,13 @@ func (p *process) stop(ctx context.Context) error {
 	return fmt.Errorf("stop postgres: %w", context.Cause(ctx))
 }
 
+// abort ends a server that did not come up.
+func (p *process) abort() error {
+	ctx, cancel := context.WithTimeout(context.Background(), killAfter)
+	defer cancel()
+	return p.stop(ctx)
+}
+
 func (p *process) lastLines() string { return p.log.last() }
 
 // serverLog passes the server's log on, line by line, and keeps the last lines for errors.

@@ -8,7 +8,7 @@ import (
 )
 
 // attr makes a child that runs as id and is no target of the terminal's ^C. There is no parent death signal here.
-func (id identity) attr(bool) *syscall.SysProcAttr {
+func (id identity) attr(syscall.Signal) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Credential: id.credential()}
 }
 

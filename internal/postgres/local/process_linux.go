@@ -6,13 +6,9 @@ import (
 	"syscall"
 )
 
-// attr makes a child that runs as id, is no target of the terminal's ^C, and is told when this process dies.
-func (id identity) attr(throwaway bool) *syscall.SysProcAttr {
-	a := &syscall.SysProcAttr{Setpgid: true, Credential: id.credential(), Pdeathsig: syscall.SIGINT}
-	if throwaway {
-		a.Pdeathsig = syscall.SIGQUIT
-	}
-	return a
+// attr makes a child that runs as id, is no target of the terminal's ^C, and gets a signal when this process dies.
+func (id identity) attr(onDeath syscall.Signal) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Credential: id.credential(), Pdeathsig: onDeath}
 }
 
 // serves reports whether process pid is a Postgres on the data directory: a server stands in it.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/toolboxai/orchestrator/internal/fault"
 )
@@ -142,7 +143,7 @@ func inspect(ctx context.Context, who identity, dir string) (installation, bool)
 		return found, false
 	}
 	cmd := exec.CommandContext(ctx, found.postgres, "--version")
-	cmd.Dir, cmd.Env, cmd.SysProcAttr = "/", found.env(), who.attr(true)
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = "/", found.env(), who.attr(syscall.SIGKILL)
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	err := runHere(cmd)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -74,7 +75,7 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	if err := s.ensureDatabase(ctx); err != nil {
-		return nil, errors.Join(err, s.proc.stop(context.WithoutCancel(ctx)))
+		return nil, errors.Join(err, s.proc.abort())
 	}
 	return s, nil
 }
@@ -120,7 +121,8 @@ func (s *Server) launch(ctx context.Context, who identity, bin installation, dat
 		"wal_level=minimal", "max_wal_senders=0", "max_wal_size=256MB",
 	}
 	if s.cfg.Throwaway {
-		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off", "checkpoint_timeout=1h")
+		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off", "checkpoint_timeout=1h",
+			"dynamic_shared_memory_type=mmap") // in the data directory, with which it goes
 	}
 	for _, set := range settings {
 		args = append(args, "-c", set)
@@ -128,7 +130,7 @@ func (s *Server) launch(ctx context.Context, who identity, bin installation, dat
 	for {
 		cmd := exec.Command(bin.postgres, args...) // no CommandContext: ctx bounds the start alone
 		cmd.Dir, cmd.Env = data, bin.env()
-		cmd.SysProcAttr = who.attr(s.cfg.Throwaway)
+		cmd.SysProcAttr = who.attr(s.cfg.onDeath())
 		p, err := startProcess(cmd, s.cfg)
 		if err != nil {
 			return fmt.Errorf("start postgres: %w", err)
@@ -138,7 +140,7 @@ func (s *Server) launch(ctx context.Context, who identity, bin installation, dat
 			s.proc = p
 			return nil
 		}
-		err = errors.Join(err, p.stop(context.WithoutCancel(ctx)))
+		err = errors.Join(err, p.abort())
 		// Sessions of a server that was killed may outlive it for a moment.
 		if !strings.Contains(p.lastLines(), "pre-existing shared memory block") || !sleep(ctx, 50*time.Millisecond) {
 			return fault.New(fault.Unavailable, "Postgres did not start in %s: %w", s.cfg.Dir, err)
@@ -163,6 +165,17 @@ func (s *Server) ensureDatabase(ctx context.Context) error {
 		return fmt.Errorf("create database %s: %w", database, err)
 	}
 	return nil
+}
+
+// onDeath is the signal that the server gets when this process dies: a fast shutdown, or an immediate one.
+func (cfg Config) onDeath() syscall.Signal {
+	switch {
+	case cfg.forsaken:
+		return 0
+	case cfg.Throwaway:
+		return syscall.SIGQUIT
+	}
+	return syscall.SIGINT
 }
 
 // sleep waits for d and reports whether ctx still lives then.

@@ -103,7 +103,7 @@ func (a agent) work(ctx context.Context, run *workers.Run, in Input) (Result, er
 		return Result{}, err
 	}
 	var questions []lesson.Question
-	var asked []string
+	asked := []string{}
 	for from := 0; from < len(slots); from += batch {
 		part, err := a.draft(ctx, run, draftInput{
 			Request: req, Slots: slots, From: from, To: min(from+batch, len(slots)), Plan: outline.Plan[from:min(from+batch, len(slots))], Asked: asked,

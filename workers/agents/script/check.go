@@ -47,7 +47,7 @@ func checkDraft(req Request, d *Draft) []fault.Detail {
 		r.broken("answer.description", "is blank")
 	}
 	d.Dependencies, d.SecurityNotes = lesson.CleanAll(d.Dependencies), lesson.CleanAll(d.SecurityNotes)
-	d.Code = strings.TrimSpace(strings.ReplaceAll(d.Code, "\r\n", "\n")) + "\n"
+	d.Code = strings.TrimRight(strings.ReplaceAll(d.Code, "\r\n", "\n"), " \t\n") + "\n"
 	r.code(req.ScriptType, d.Code)
 	return r.details
 }

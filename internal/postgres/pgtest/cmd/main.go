@@ -37,6 +37,7 @@ func run(args []string) (code int, err error) {
 	// The command shares our process group: a ^C reaches it by itself, and only a TERM must be passed on.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	env := os.Environ()
 	if os.Getenv(pgtest.EnvURL) == "" {
 		cluster, err := pgtest.StartCluster(ctx)
 		if err != nil {
@@ -47,11 +48,10 @@ func run(args []string) (code int, err error) {
 			defer cancel()
 			err = errors.Join(err, cluster.Stop(ctx))
 		}()
-		if err := os.Setenv(pgtest.EnvURL, cluster.URL()); err != nil {
-			return 1, err
-		}
+		env = append(env, pgtest.EnvURL+"="+cluster.URL())
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Env = env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 30 * time.Second

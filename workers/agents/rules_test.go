@@ -1,0 +1,249 @@
+package agents_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/toolboxai/orchestrator/internal/llm"
+	"github.com/toolboxai/orchestrator/internal/task"
+	"github.com/toolboxai/orchestrator/workers/workerstest"
+)
+
+const (
+	contentExample = `{"subject":"Biology","grade_level":7,"objectives":["Explain photosynthesis","Describe plant cells"]}`
+	quizExample    = `{"subject":"Biology","objectives":["Plants"],"num_questions":6,
+		"question_types":["multiple_choice","true_false","short_answer","fill_blank","matching","ordering"]}`
+	terrainExample = `{"subject":"Geography","biome":"desert","size":"small","features":["river"]}`
+	scriptExample  = `{"functionality":"A door that opens when it is touched"}`
+)
+
+// rule is a mistake in an answer and what the agent says about it.
+type rule struct {
+	name    string
+	input   string
+	purpose string
+	change  func(object)
+	want    string // a line of the repair prompt
+}
+
+func rules() []rule {
+	question := func(i int, change func(q object)) func(object) {
+		return func(v object) { change(at(v, "questions", i).(object)) }
+	}
+	operation := func(change func(o object)) func(object) {
+		return func(v object) { change(at(v, "operations", 0).(object)) }
+	}
+	code := func(text string) func(object) { return func(v object) { v["code"] = text } }
+	return []rule{
+		{"ContentOutlineLeavesOutAnObjective", contentExample, "content.outline",
+			func(v object) { at(v, "sections", 2).(object)["objectives"] = []any{1} },
+			`- answer.sections: do not cover objective 2 ("Describe plant cells"): no section has 2 in its objectives`},
+		{"ContentNamesAnObjectiveThatIsNotThere", contentExample, "content.outline",
+			func(v object) { at(v, "sections", 0).(object)["objectives"] = []any{3} },
+			"- answer.sections[0].objectives[0]: is 3, but the objectives are numbered 1 to 2"},
+		{"ContentClaimsAnObjectiveAndSaysNothing", contentExample, "content.draft",
+			func(v object) {
+				s := at(v, "sections", 1).(object)
+				s["title"], s["body"], s["activity"] = "Nothing", strings.Repeat("Lorem ipsum dolor sit amet. ", 5), ""
+			},
+			`- answer.sections[1].body: says nothing about objective 1 ("Explain photosynthesis"), which the section names`},
+		{"ContentHasAnEmptySection", contentExample, "content.draft",
+			func(v object) { at(v, "sections", 0).(object)["body"] = "Hello." },
+			"- answer.sections[0].body: has 6 characters, must have at least 80"},
+		{"ContentRepeatsATitle", contentExample, "content.draft",
+			func(v object) { at(v, "sections", 1).(object)["title"] = "WARM-UP" },
+			"- answer.sections[1].title: repeats the title of another section"},
+		{"ContentRepeatsATerm", contentExample, "content.draft",
+			func(v object) { at(v, "vocabulary", 1).(object)["term"] = at(v, "vocabulary", 0, "term") },
+			`- answer.vocabulary[1].term: "photosynthesis" stands twice`},
+		{"ContentBreaksTheSchema", contentExample, "content.draft",
+			func(v object) { delete(v, "vocabulary") },
+			"- answer: missing property 'vocabulary'"},
+		{"ContentAssessmentHasTooFewQuestions", contentExample, "content.assessment",
+			func(v object) { v["questions"] = v["questions"].([]any)[:2] },
+			"- answer.questions: has 2 questions, must have exactly 4"},
+
+		{"QuizPlanIsShort", quizExample, "quiz.outline",
+			func(v object) { v["plan"] = v["plan"].([]any)[:4] },
+			"- answer.plan: has 4 entries, must have exactly 6"},
+		{"QuizPlanIsMixedUp", quizExample, "quiz.outline",
+			func(v object) { at(v, "plan", 1).(object)["number"] = 5 },
+			"- answer.plan[1].number: is 5, must be 2"},
+		{"QuizHasAnotherType", quizExample, "quiz.draft",
+			question(1, func(q object) { q["type"] = "multiple_choice" }),
+			`- answer.questions[1].type: is "multiple_choice", must be "true_false" as planned for question 2`},
+		{"QuizRepeatsAQuestion", quizExample, "quiz.draft",
+			func(v object) { at(v, "questions", 2).(object)["text"] = at(v, "questions", 0, "text") },
+			"- answer.questions[2].text: repeats answer.questions[0]"},
+		{"QuizMarksAllOptions", quizExample, "quiz.draft",
+			question(0, func(q object) {
+				var all []any
+				for _, o := range q["options"].([]any) {
+					o.(object)["is_correct"] = true
+					all = append(all, o.(object)["text"])
+				}
+				q["correct_answer"] = all
+			}),
+			"- answer.questions[0].options: are all marked correct; at least one must be wrong"},
+		{"QuizMarksNoOption", quizExample, "quiz.draft",
+			question(0, func(q object) {
+				for _, o := range q["options"].([]any) {
+					o.(object)["is_correct"] = false
+				}
+			}),
+			"- answer.questions[0].options: has no option that is marked correct"},
+		{"QuizAnswersSomethingElse", quizExample, "quiz.draft",
+			question(0, func(q object) { q["correct_answer"] = "something else" }),
+			`- answer.questions[0].correct_answer: is ["something else"], but the options marked correct are [`},
+		{"QuizHasOneOption", quizExample, "quiz.draft",
+			question(0, func(q object) { q["options"] = q["options"].([]any)[:1] }),
+			"- answer.questions[0].options: has 1 options; multiple_choice takes 2 to 6"},
+		{"QuizRepeatsAnOption", quizExample, "quiz.draft",
+			question(0, func(q object) { at(q, "options", 1).(object)["text"] = at(q, "options", 0, "text") }),
+			"stands twice"},
+		{"QuizTrueFalseIsTurnedRound", quizExample, "quiz.draft",
+			question(1, func(q object) {
+				at(q, "options", 0).(object)["id"], at(q, "options", 1).(object)["id"] = "false", "true"
+			}),
+			`- answer.questions[1].options: must have the ids "true" and "false", in this order`},
+		{"QuizShortAnswerHasOptions", quizExample, "quiz.draft",
+			question(2, func(q object) {
+				q["options"] = []any{object{"id": "a", "text": "x", "is_correct": true, "explanation": ""}}
+			}),
+			"- answer.questions[2].options: has 1 options; short_answer takes exactly 0"},
+		{"QuizBlankIsMissing", quizExample, "quiz.draft",
+			question(3, func(q object) { q["text"] = "There is no gap." }),
+			`- answer.questions[3].correct_answer: fills 1 blanks, but the text has 0 of "____"`},
+		{"QuizPartnerIsMissing", quizExample, "quiz.draft",
+			question(4, func(q object) { q["correct_answer"] = q["correct_answer"].([]any)[:3] }),
+			"- answer.questions[4].correct_answer: has 3 partners for 4 options"},
+		{"QuizPartnerComesTwice", quizExample, "quiz.draft",
+			question(4, func(q object) { a := q["correct_answer"].([]any); a[1] = a[0] }),
+			"- answer.questions[4].correct_answer: has the partner "},
+		{"QuizStandsInTheRightOrder", quizExample, "quiz.draft",
+			question(5, func(q object) {
+				for i, text := range q["correct_answer"].([]any) {
+					at(q, "options", i).(object)["text"] = text
+				}
+			}),
+			"- answer.questions[5].options: stand in the right order already; shuffle them"},
+		{"QuizOrdersSomethingElse", quizExample, "quiz.draft",
+			question(5, func(q object) { q["correct_answer"].([]any)[0] = "something else" }),
+			"- answer.questions[5].correct_answer: must hold the texts of all options, each once, in the right order"},
+		{"QuizHoldsANull", quizExample, "quiz.draft",
+			question(0, func(q object) { q["explanation"] = "a\x00b" }),
+			"- answer.questions[0].explanation: holds a NUL character"},
+
+		{"TerrainLeavesOutAFeature", terrainExample, "terrain.outline",
+			func(v object) { v["zones"] = v["zones"].([]any)[:2] },
+			`- answer.zones: have no place for feature 1 ("river")`},
+		{"TerrainReachesOutside", terrainExample, "terrain.draft",
+			operation(func(o object) { at(o, "position").(object)["x"] = 30 }),
+			"- answer.operations[0]: reaches from x -20.0 to 80.0, outside the bounds -50 to 50"},
+		{"TerrainHasNoSize", terrainExample, "terrain.draft",
+			operation(func(o object) { delete(o, "size") }),
+			"- answer.operations[0].size: is required for fill_block"},
+		{"TerrainHasNoRadius", terrainExample, "terrain.draft",
+			operation(func(o object) { o["op"] = "fill_ball" }),
+			"- answer.operations[0].radius: is required for fill_ball"},
+		{"TerrainHasNoSource", terrainExample, "terrain.draft",
+			operation(func(o object) { o["op"] = "replace_material" }),
+			"- answer.operations[0].source_material: is required for replace_material"},
+		{"TerrainTakesAir", terrainExample, "terrain.draft",
+			operation(func(o object) { o["material"] = "Air" }),
+			"- answer.operations[0].material: value must be one of 'Asphalt', 'Basalt'"},
+		{"TerrainSpendsTooManyVoxels", terrainExample, "terrain.draft",
+			func(v object) {
+				whole := object{
+					"op": "fill_block", "material": "Rock",
+					"position": object{"x": 0, "y": 25, "z": 0}, "size": object{"x": 100, "y": 50, "z": 100},
+				}
+				v["operations"] = []any{whole, whole, whole}
+			},
+			"- answer.operations: write about 23438 voxels in all, at most 16000 are allowed"},
+		{"TerrainHasNoSpawn", terrainExample, "terrain.draft",
+			func(v object) {
+				v["props"] = []any{object{"kind": "rock", "name": "R", "position": object{"x": 0, "y": 8, "z": 0}, "size": object{"x": 2, "y": 2, "z": 2}}}
+			},
+			"- answer.props: have no spawn: players need a place to appear"},
+		{"TerrainPropStandsOutside", terrainExample, "terrain.draft",
+			func(v object) { at(v, "props", 0, "position").(object)["y"] = 49.5 },
+			"outside the bounds 0 to 50"},
+
+		{"ScriptIsEmpty", scriptExample, "script.draft", code("-- nothing\n"), "- answer.code: holds no code"},
+		{"ScriptDoesNotEnd", scriptExample, "script.draft", code("if true then print(1)"), `- answer.code: line 1: "if" is not closed`},
+		{"ScriptRunsText", scriptExample, "script.draft", code(`loadstring("x")()`),
+			"- answer.code: line 1: loadstring is not allowed: it runs or rewires code at run time"},
+		{"ScriptReachesOutside", scriptExample, "script.draft", code("\nlocal h = game:GetService('HttpService')"),
+			"- answer.code: line 2: HttpService is not allowed: it reaches outside the place"},
+		{"ScriptRequiresAnAsset", scriptExample, "script.draft", code("require(123456)"),
+			"- answer.code: line 1: require of an asset id is not allowed: it runs code of others"},
+		{"ScriptHasNoName", scriptExample, "script.draft",
+			func(v object) { v["name"] = "日本" }, `- answer.name: is "日本", must hold letters from A to Z`},
+		{"ModuleReturnsNothing", `{"functionality":"A door","script_type":"ModuleScript"}`, "script.draft", code("local M = {}"),
+			"- answer.code: returns nothing at its end, as a ModuleScript must"},
+		{"ClientNamesTheServer", `{"functionality":"A quiz","script_type":"LocalScript"}`, "script.draft", code("local s = game.ServerStorage"),
+			"- answer.code: line 1: ServerStorage exists on the server only, and this is a LocalScript"},
+	}
+}
+
+// TestAgents_RepairEveryMistake has a model make one mistake and correct it when it is told.
+func TestAgents_RepairEveryMistake(t *testing.T) {
+	t.Parallel()
+	for _, r := range rules() {
+		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
+			kind, _, _ := strings.Cut(r.purpose, ".")
+			wrong := -1
+			m := newModel(func(call int, req llm.Request, answer string) (string, error) {
+				if req.Purpose != r.purpose || wrong >= 0 {
+					return answer, nil
+				}
+				wrong = call
+				return edited(t, answer, r.change), nil
+			})
+			got, _ := workerstest.Work(t, open(t, m, kind), []byte(r.input))
+			if got.State != task.Completed {
+				t.Fatalf("state %s: %+v", got.State, got.Failure)
+			}
+			calls := m.asked()
+			if wrong < 0 || len(calls) <= wrong+1 || calls[wrong+1].Purpose != r.purpose {
+				t.Fatalf("%s was not asked again after the mistake", r.purpose)
+			}
+			repair := calls[wrong+1].Prompt
+			if !strings.HasPrefix(repair, calls[wrong].Prompt) || !strings.Contains(repair, r.want) {
+				_, reasons, _ := strings.Cut(repair, "</previous_answer>")
+				t.Errorf("the repair prompt lacks %q; it says:\n%s", r.want, reasons)
+			}
+			if u := got.Usage; u.Calls != len(calls) || u.InputTokens != 10*len(calls) || u.OutputTokens != 20*len(calls) {
+				t.Errorf("%d calls were made, the usage says %+v", len(calls), u)
+			}
+		})
+	}
+}
+
+// TestAgents_GiveUpAfterOneRepair has a model repeat its mistake.
+func TestAgents_GiveUpAfterOneRepair(t *testing.T) {
+	t.Parallel()
+	for _, r := range rules() {
+		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
+			kind, _, _ := strings.Cut(r.purpose, ".")
+			rounds := 0
+			m := newModel(func(_ int, req llm.Request, answer string) (string, error) {
+				if req.Purpose != r.purpose {
+					return answer, nil
+				}
+				rounds++
+				return edited(t, answer, r.change), nil
+			})
+			got, _ := workerstest.Work(t, open(t, m, kind), []byte(r.input))
+			if got.State != task.Retrying || got.Failure.Cause != "invalid_output" || got.Result != nil {
+				t.Errorf("state %s, failure %+v, result %s", got.State, got.Failure, got.Result)
+			}
+			if rounds != 2 {
+				t.Errorf("asked %d times, want 2", rounds)
+			}
+		})
+	}
+}
