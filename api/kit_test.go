@@ -277,14 +277,14 @@ func loadRouter(t testing.TB, document []byte) routers.Router {
 	return router
 }
 
-// submit submits a quiz as ada and returns its task.
+// submit submits a quiz as ada, not over HTTP, and returns its task.
 func (k *kit) submit() task.Task {
 	k.t.Helper()
-	got := k.do(ask{method: "POST", path: "/api/v1/tasks", body: `{"kind":"quiz","input":` + quizInput + `}`})
-	if got.status != http.StatusAccepted {
-		k.t.Fatalf("submit: %d %s", got.status, got.raw)
+	made, _, err := k.service.Submit(k.t.Context(), task.Submission{Tenant: "school", UserID: "ada", Kind: "quiz", Input: json.RawMessage(quizInput)})
+	if err != nil {
+		k.t.Fatal(err)
 	}
-	return decode[api.Submitted](k.t, got).Task
+	return made
 }
 
 func decode[T any](t testing.TB, a answer) T {

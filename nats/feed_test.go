@@ -53,6 +53,11 @@ func startReader(t testing.TB, broker *natstest.Broker, nc *natsgo.Conn, cfg nat
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startFeed(t, feed, fail)
+}
+
+func startFeed(t testing.TB, feed *nats.Feed, fail func([]events.Event) error) *reader {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &reader{feed: feed, moved: make(chan struct{}, 1)}
 	ended := make(chan struct{})
@@ -243,8 +248,12 @@ func TestFeed_NoticesThatTheBrokerTakesNoSettlements(t *testing.T) {
 	broker := natstest.Start(t)
 	want := fill(t, broker, 10)
 	gate := make(chan struct{})
-	r := startReader(t, broker, nil, nats.FeedConfig{Batch: 5, Wait: time.Millisecond}, func([]events.Event) error { <-gate; return nil })
-	nats.Audit(r.feed, 20*time.Millisecond)
+	feed, err := nats.NewFeed(broker.JS, nats.Recorder, nats.FeedConfig{Batch: 5, Wait: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nats.Audit(feed, 20*time.Millisecond)
+	r := startFeed(t, feed, func([]events.Event) error { <-gate; return nil })
 	until(t, "the reader is active", r.feed.Active)
 	zombie := fmt.Sprintf("$JS.ACK.%s.%s.1.%d.1000000.1.0", events.StreamEvents, nats.Recorder, want[2])
 	if err := broker.Conn.Publish(zombie, []byte("+ACK")); err != nil {

@@ -124,6 +124,18 @@ func (db *DB) Ready(ctx context.Context) error {
 
 const schemaVersion = `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`
 
+// Position returns the sequence of the last event that was recorded, 0 for none, and when that event happened. A recorder
+// whose own place in the log is beyond it, as after a restored backup, must go back to it: Record takes repetitions.
+func (db *DB) Position(ctx context.Context) (seq uint64, at time.Time, err error) {
+	ctx, cancel := context.WithTimeout(ctx, db.readTimeout)
+	defer cancel()
+	var lags, silent bool
+	if err := db.pool.QueryRow(ctx, readPosition).Scan(&seq, &at, &lags, &silent); err != nil {
+		return 0, time.Time{}, fmt.Errorf("read the recorder's position: %w", classify(err))
+	}
+	return seq, at.UTC(), nil
+}
+
 // SetAside returns how many events were set aside since Open: see Record.
 func (db *DB) SetAside() uint64 { return db.setAside.Load() }
 

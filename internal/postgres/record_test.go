@@ -197,6 +197,24 @@ func TestRecord_RefusesEventsWithoutAPlaceInTheLog(t *testing.T) {
 	}
 }
 
+func TestPosition_IsTheLastEventThatWasRecorded(t *testing.T) {
+	t.Parallel()
+	db := open(t, postgres.Config{})
+	log := lives(t, 4, 2)
+	for _, c := range []struct{ from, to, want int }{{0, 0, 0}, {0, 7, 7}, {3, 5, 7}, {7, 20, 20}} {
+		if err := db.Record(t.Context(), log[c.from:c.to]); err != nil {
+			t.Fatal(err)
+		}
+		seq, at, err := db.Position(t.Context())
+		if err != nil || seq != uint64(c.want) {
+			t.Errorf("after %d to %d the position is %d (%v), want %d", c.from, c.to, seq, err, c.want)
+		}
+		if c.want > 0 && !at.Equal(log[c.want-1].Time.Truncate(time.Microsecond)) {
+			t.Errorf("its time is %v", at)
+		}
+	}
+}
+
 func TestRecord_SplitsBatchesThatAreTooLarge(t *testing.T) {
 	t.Parallel()
 	db := open(t, postgres.Config{})

@@ -116,8 +116,17 @@ func (m *mix) choose(ask, answer string, wrong []string, why string, k mark, exp
 		}
 		options = append(options, o)
 	}
-	ruledOut := wrong[len(ask)%len(wrong)]
-	return item{"multiple_choice", ask, options, answer, why, m.hints(topicHint(k, answer), clip(fmt.Sprintf("It is not “%s”.", ruledOut), 200))}
+	return item{"multiple_choice", ask, options, answer, why, m.hints(topicHint(k, answer), ruleOut(answer, wrong))}
+}
+
+// ruleOut names an option that is wrong, one that does not hold the answer in its words.
+func ruleOut(answer string, wrong []string) string {
+	for _, text := range wrong {
+		if !strings.Contains(strings.ToLower(text), strings.ToLower(answer)) {
+			return clip(fmt.Sprintf("It is not “%s”.", text), 200)
+		}
+	}
+	return "Cover the options and answer on your own first."
 }
 
 func (m *mix) trueFalse(want wants, seed *rand.Rand) []*candidate {

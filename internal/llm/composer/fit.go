@@ -93,8 +93,17 @@ func (m mark) distance(g *grades) int {
 	return max(m.from-g.To, g.From-m.to, 0)
 }
 
+// related is what an entry gains by having anything to do with what is wanted, in fit.
+const related = 15
+
 // fit ranks an entry: relevance first, as long as its grades are not far off.
-func (m mark) fit(want wants, g *grades) int { return m.relevance(want) - 3*m.distance(g) }
+func (m mark) fit(want wants, g *grades) int {
+	fit := m.relevance(want) - 3*m.distance(g)
+	if m.relevance(want) > 0 {
+		fit += related
+	}
+	return fit
+}
 
 // ranked returns the numbers from 0 to n-1, those with the best fit first and equals in an order that seed shuffles.
 func ranked(n int, seed *rand.Rand, fit func(i int) int) []int {

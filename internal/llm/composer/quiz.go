@@ -140,8 +140,8 @@ func (c *candidate) item() item {
 	return *c.made
 }
 
-// wear is what an entry loses in fit each time it was asked about: as much as a telling word in common with the objective is
-// worth, and a little more.
+// wear is what an entry loses in fit each time it was asked about: more than a telling word in common with the objective is
+// worth, and less than having anything to do with it.
 const wear = 12
 
 // next returns the best question for a slot that was not asked yet.

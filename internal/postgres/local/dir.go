@@ -149,8 +149,15 @@ func InUse(dir string) bool {
 	if err != nil {
 		return false
 	}
-	defer f.Close()
+	defer unlock(f)
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil
+}
+
+// unlock gives a lock free at once. Closing the file alone would not do: a child that is just being started has it too until
+// its program begins.
+func unlock(f *os.File) {
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+	_ = f.Close()
 }
 
 // maxSocket is the longest path of a Unix socket that every system takes, in bytes.

@@ -99,7 +99,7 @@ func (s *Server) release() {
 	if s.sock != "" && filepath.Dir(s.sock) != s.cfg.Dir {
 		_ = os.RemoveAll(s.sock)
 	}
-	_ = s.lock.Close()
+	unlock(s.lock)
 }
 
 func (s *Server) port() int {

@@ -27,7 +27,8 @@ type Config struct {
 type Author struct {
 	client    llm.Client
 	kind      string
-	version   string // "quiz/1"
+	version   string            // "quiz/1"
+	systems   map[string]string // the instructions of each prompt
 	templates map[string]*template.Template
 	schemas   map[string]json.RawMessage
 	answers   *task.Catalog // each prompt is a kind of its own here: what it gives is the answer
@@ -40,7 +41,7 @@ func NewAuthor(cfg Config) (*Author, error) {
 	}
 	a := &Author{
 		client: cfg.Client, kind: cfg.Kind, version: fmt.Sprintf("%s/%d", cfg.Kind, cfg.Version),
-		templates: map[string]*template.Template{}, schemas: map[string]json.RawMessage{},
+		systems: map[string]string{}, templates: map[string]*template.Template{}, schemas: map[string]json.RawMessage{},
 	}
 	suffix := fmt.Sprintf(".v%d.md", cfg.Version)
 	files, err := fs.Glob(cfg.Files, "prompts/*"+suffix)
@@ -73,7 +74,14 @@ func (a *Author) load(files fs.FS, file, name string) error {
 	if t.Lookup("system") == nil || t.Lookup("prompt") == nil {
 		return errors.New(`the parts "system" and "prompt" are required`)
 	}
-	a.templates[name] = t
+	var system bytes.Buffer
+	if err := t.ExecuteTemplate(&system, "system", nil); err != nil {
+		return err
+	}
+	if strings.Contains(system.String(), "<no value>") {
+		return errors.New(`the part "system" may not show data`)
+	}
+	a.systems[name], a.templates[name] = strings.TrimSpace(system.String()), t
 	a.schemas[name], err = fs.ReadFile(files, strings.TrimSuffix(file, ".md")+".schema.json")
 	return err
 }
@@ -93,19 +101,11 @@ func (a *Author) Render(prompt string, input any) (system, text string, err erro
 	if !ok {
 		return "", "", fmt.Errorf("kind %s has no prompt %q", a.kind, prompt)
 	}
-	var parts [2]string
-	for i, part := range []string{"system", "prompt"} {
-		var data any
-		if part == "prompt" {
-			data = input
-		}
-		var b bytes.Buffer
-		if err := t.ExecuteTemplate(&b, part, data); err != nil {
-			return "", "", fmt.Errorf("render prompt %s of kind %s: %w", prompt, a.kind, err)
-		}
-		parts[i] = strings.TrimSpace(b.String())
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, "prompt", input); err != nil {
+		return "", "", fmt.Errorf("render prompt %s of kind %s: %w", prompt, a.kind, err)
 	}
-	return parts[0], parts[1], nil
+	return a.systems[prompt], strings.TrimSpace(b.String()), nil
 }
 
 func (a *Author) request(prompt string, input any) (llm.Request, error) {

@@ -247,7 +247,7 @@ func (s *scanner) interpolated() {
 
 func (s *scanner) number() {
 	start := s.at
-	hex := strings.HasPrefix(strings.ToLower(s.rest()), "0x")
+	hex := strings.HasPrefix(s.rest(), "0x") || strings.HasPrefix(s.rest(), "0X")
 	for s.at < len(s.code) {
 		c := s.code[s.at]
 		exponent := !hex && (c == '+' || c == '-') && s.at > start && (s.code[s.at-1] == 'e' || s.code[s.at-1] == 'E')

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/toolboxai/orchestrator/internal/llm/llmtest"
+	"github.com/toolboxai/orchestrator/internal/postgres/pgtest"
+	"github.com/toolboxai/orchestrator/internal/task"
+)
+
+// command runs the program to its end and returns what it printed and its exit code.
+func (s *site) command(args ...string) (string, int) {
+	s.t.Helper()
+	p := start(s.t, "toolboxai", []string{"TOOLBOXAI_URL=" + s.base}, args...)
+	<-p.ended
+	return p.output.String(), p.cmd.ProcessState.ExitCode()
+}
+
+// expect runs the program and holds it against an exit code and parts of what it prints.
+func (s *site) expect(code int, parts []string, args ...string) string {
+	s.t.Helper()
+	out, got := s.command(args...)
+	if got != code {
+		s.t.Errorf("%v: exit %d, want %d\n%s", args, got, code, out)
+	}
+	for _, part := range parts {
+		if !strings.Contains(out, part) {
+			s.t.Errorf("%v: no %q in\n%s", args, part, out)
+		}
+	}
+	return out
+}
+
+func TestCommands_WorkADeadLetterFromEndToEnd(t *testing.T) {
+	t.Parallel()
+	var mended atomic.Bool
+	answers := recordAnswers(t)
+	model := llmtest.NewOpenAI(t, func(c llmtest.Call) llmtest.Reply {
+		if !mended.Load() {
+			return llmtest.Reply{Status: http.StatusServiceUnavailable, Raw: `{"error":{"message":"overloaded"}}`}
+		}
+		_, text := answers.of(c)
+		return llmtest.Reply{Text: text}
+	})
+	s := newSite(t, pgtest.New(t), "MAX_AGENT_RETRIES=0")
+	s.api()
+	s.role("recorder")
+	s.role("worker", scripted(model)...)
+	input := `{"subject":"History","objectives":["Explain why Rome fell"],"num_questions":2}`
+
+	s.expect(exitOK, []string{"ready"}, "health", "--url", s.base)
+	s.expect(exitFailed, []string{"failed  provider", "state     failed"}, "tasks", "submit", "quiz", "--wait", "--input", input, "--key", "k1")
+	dead := s.mustGet("k1", input)
+	eventually(t, "the dead letter is listed", func() error {
+		out, _ := s.command("deadletters", "list")
+		if !strings.Contains(out, dead.ID) {
+			return errNotCompleted
+		}
+		return nil
+	})
+	s.expect(exitOK, []string{`"subject": "History"`, "overloaded"}, "deadletters", "show", dead.ID)
+	s.expect(exitOK, []string{"1 matched, 0 replayed"}, "deadletters", "replay", "--cause", "provider", "--dry-run")
+	mended.Store(true)
+	s.expect(exitOK, []string{"completed", "dispatch 2"}, "deadletters", "replay", dead.ID, "--reason", "mended", "--wait")
+	s.expect(exitOK, []string{`"state": "completed"`}, "tasks", "get", dead.ID, "--json")
+	s.expect(exitFailed, []string{"is no dead letter: it is completed"}, "deadletters", "discard", dead.ID)
+	s.expect(exitFailed, []string{"cannot be cancelled: it is completed"}, "tasks", "cancel", dead.ID)
+	s.expect(exitFailed, []string{"there is no task"}, "tasks", "get", "nothing")
+	s.expect(exitFailed, []string{"input.num_questions"}, "tasks", "submit", "quiz", "--input", `{"subject":"Art","objectives":["x"],"num_questions":999}`)
+	s.expect(exitFailed, []string{"the kinds are content, quiz, script, terrain"}, "tasks", "submit", "essay", "--input", "{}")
+	s.expect(exitUsage, []string{"expected"}, "tasks", "submit")
+}
+
+// mustGet returns the task that a submission with the key made before.
+func (s *site) mustGet(key, input string) task.Task {
+	s.t.Helper()
+	out := s.expect(exitOK, []string{"task "}, "tasks", "submit", "quiz", "--input", input, "--key", key)
+	t, err := s.read(strings.Fields(out)[1])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return t
+}
+
+func TestCommands_RolesSayWhatTheyLack(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		env  []string
+		args string
+		want string
+	}{
+		{nil, "api", "DATABASE_URL is not set"},
+		{[]string{"DATABASE_URL=postgres://x"}, "api", "NATS_URL is not set"},
+		{[]string{"DATABASE_URL=postgres://x", "NATS_URL=nats://127.0.0.1:1"}, "api", "JWT_SECRET_KEY is not set"},
+		{[]string{"DATABASE_URL=postgres://x", "NATS_URL=nats://127.0.0.1:1", "JWT_SECRET_KEY=short"}, "api", "JWT_SECRET_KEY"},
+		{nil, "worker", "NATS_URL is not set"},
+		{[]string{"ENVIRONMENT=production"}, "dev", "ENVIRONMENT is production"},
+		{nil, "token", "JWT_SECRET_KEY is not set"},
+	} {
+		p := start(t, "toolboxai", c.env, c.args)
+		<-p.ended
+		if code := p.cmd.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(p.output.String(), c.want) {
+			t.Errorf("%v %s: exit %d, want %d with %q\n%s", c.env, c.args, code, exitUsage, c.want, p.output)
+		}
+	}
+}
