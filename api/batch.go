@@ -109,7 +109,7 @@ func (s *Server) submitItem(ctx context.Context, p auth.Principal, raw json.RawM
 	if len(raw) > maxBody {
 		return task.Task{}, false, tooLarge(maxBody)
 	}
-	if err := s.contract.batchItem.checkBody(raw); err != nil {
+	if err := checkBody(s.contract.batchItem, raw); err != nil {
 		return task.Task{}, false, err
 	}
 	var item BatchItem

@@ -88,7 +88,7 @@ func (binder) Bind(into any, c echo.Context) error {
 	if b.schema == nil {
 		return handOver(raw, into)
 	}
-	if err := b.schema.checkBody(raw); err != nil {
+	if err := checkBody(b.schema, raw); err != nil {
 		return err
 	}
 	return decode(raw, into)

@@ -22,7 +22,7 @@ const (
 // request; BenchmarkContract has the figures.
 type contract struct {
 	operations map[route]*operation
-	batchItem  *bodySchema
+	batchItem  *jsonschema.Schema
 }
 
 type route struct{ method, path string }
@@ -38,12 +38,7 @@ type body struct {
 	required   bool
 	limit      int64
 	mediaTypes []string
-	schema     *bodySchema // nil where the handler checks what it reads
-}
-
-type bodySchema struct {
-	*jsonschema.Schema
-	known []string // names of the top level
+	schema     *jsonschema.Schema // nil where the handler checks what it reads
 }
 
 // documentURL is a name for the compiler only; nothing is fetched.
@@ -152,14 +147,9 @@ func (c *compilation) requestBody(op *operation, at string, operationNode object
 	return err
 }
 
-func (c *compilation) body(at string) (*bodySchema, error) {
-	node, at := c.resolve(at)
-	schema, err := c.compiler.Compile(documentURL + "#" + at)
-	if err != nil {
-		return nil, err
-	}
-	properties, _ := node["properties"].(object)
-	return &bodySchema{schema, slices.Sorted(maps.Keys(properties))}, nil
+func (c *compilation) body(at string) (*jsonschema.Schema, error) {
+	_, at = c.resolve(at)
+	return c.compiler.Compile(documentURL + "#" + at)
 }
 
 // resolve follows references from the JSON pointer at to an object, and says where that is.

@@ -93,11 +93,11 @@ func TestSubmit_TypedRoutes(t *testing.T) {
 	k.want(bad, http.StatusBadRequest, "invalid")
 	k.wantDetail(bad, "subject", "minLength")
 	k.wantDetail(bad, "objectives[1]", "minLength")
-	k.wantDetail(bad, "body", "colour")
+	k.wantDetail(bad, "colour", "is unknown")
 	empty := k.do(ask{method: "POST", path: "/api/v1/agents/quiz/generate"})
 	k.wantDetail(empty, "body", "is missing")
 	list := k.do(ask{method: "POST", path: "/api/v1/agents/quiz/generate", body: `[]`})
-	k.wantDetail(list, "body", "want object")
+	k.wantDetail(list, "body", "must be object")
 }
 
 func TestSubmit_IsIdempotent(t *testing.T) {
@@ -155,7 +155,7 @@ func TestSubmit_NamesTheBrokenRule(t *testing.T) {
 		"null input":            {`{"kind":"quiz","input":null}`, "", "input", "is of type null, must be object"},
 		"input is a list":       {`{"kind":"quiz","input":[]}`, "", "input", "is of type array, must be object"},
 		"input breaks a rule":   {`{"kind":"quiz","input":{"subject":"x","objectives":["a"],"num_questions":51}}`, "", "input.num_questions", "maximum"},
-		"unknown in input":      {`{"kind":"quiz","input":{"subject":"x","objectives":["a"],"colour":1}}`, "", "input", "colour"},
+		"unknown in input":      {`{"kind":"quiz","input":{"subject":"x","objectives":["a"],"colour":1}}`, "", "input.colour", "is unknown"},
 		"later field":           {with(`,"run_at":"2999-01-01T00:00:00Z"`), "", "run_at", "is unknown; known are deadline, input, kind, labels, priority"},
 		"other later field":     {with(`,"callback_url":"https://x"`), "", "callback_url", "is unknown"},
 		"names match exactly":   {with(`,"Priority":"low"`), "", "Priority", "is unknown"},

@@ -30,14 +30,15 @@ func (s *Server) submit(ctx context.Context, sub task.Submission) (SubmitTaskRes
 		return nil, err
 	}
 	url := taskURL(t.ID)
-	data := Submitted{Task: t, URL: url, EventsURL: url + "/events", Channels: channels(p, t)}
+	message := "the task is queued"
 	if !created {
-		return SubmitTask200JSONResponse{
-			Body:    success(ctx, data, "an earlier request with this Idempotency-Key made the task"),
-			Headers: SubmitTask200ResponseHeaders{Location: url, IdempotentReplayed: "true"},
-		}, nil
+		message = "an earlier request with this Idempotency-Key made the task"
 	}
-	return SubmitTask202JSONResponse{Body: success(ctx, data, "the task is queued"), Headers: SubmitTask202ResponseHeaders{Location: url}}, nil
+	answer := success(ctx, Submitted{Task: t, URL: url, EventsURL: url + "/events", Channels: channels(p, t)}, message)
+	if !created {
+		return SubmitTask200JSONResponse{Body: answer, Headers: SubmitTask200ResponseHeaders{Location: url, IdempotentReplayed: "true"}}, nil
+	}
+	return SubmitTask202JSONResponse{Body: answer, Headers: SubmitTask202ResponseHeaders{Location: url}}, nil
 }
 
 func taskURL(id string) string { return prefix + "/tasks/" + id }

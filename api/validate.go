@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -12,9 +11,6 @@ import (
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 
 	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/task"
@@ -65,7 +61,7 @@ func (p *parameter) check(values []string) []fault.Detail {
 		for i, v := range values {
 			list[i] = v
 		}
-		return schemaDetails(p.name, p.schema, nil, list)
+		return task.SchemaDetails(p.name, p.schema, list)
 	}
 	if len(values) > 1 {
 		return []fault.Detail{{Field: p.name, Reason: "stands more than once"}}
@@ -77,63 +73,19 @@ func (p *parameter) check(values []string) []fault.Detail {
 		}
 		value = json.Number(values[0])
 	}
-	return schemaDetails(p.name, p.schema, nil, value)
+	return task.SchemaDetails(p.name, p.schema, value)
 }
 
-// checkBody holds raw against the rules of all bodies and against s.
-func (s *bodySchema) checkBody(raw []byte) error {
+// checkBody holds raw against the rules of all bodies and against schema.
+func checkBody(schema *jsonschema.Schema, raw []byte) error {
 	doc, err := task.ParseJSON("", raw)
 	if err != nil {
 		return err
 	}
-	if details := schemaDetails("", s.Schema, s.known, doc); details != nil {
+	if details := task.SchemaDetails("", schema, doc); details != nil {
 		return fault.InvalidFields(details)
 	}
 	return nil
-}
-
-// schemaDetails returns a detail for each rule that value breaks. known names what the top level of an object may hold.
-func schemaDetails(root string, schema *jsonschema.Schema, known []string, value any) []fault.Detail {
-	err := schema.Validate(value)
-	if err == nil {
-		return nil
-	}
-	var broken *jsonschema.ValidationError
-	if !errors.As(err, &broken) {
-		return []fault.Detail{{Field: fieldName(root, nil), Reason: err.Error()}}
-	}
-	var details []fault.Detail
-	printer := message.NewPrinter(language.English)
-	var walk func(*jsonschema.ValidationError)
-	walk = func(e *jsonschema.ValidationError) {
-		for _, cause := range e.Causes {
-			walk(cause)
-		}
-		if len(e.Causes) > 0 {
-			return
-		}
-		add := func(reason string, tail ...string) {
-			if len(details) < maxDetails {
-				details = append(details, fault.Detail{Field: fieldName(root, slices.Concat(e.InstanceLocation, tail)), Reason: reason})
-			}
-		}
-		switch k := e.ErrorKind.(type) {
-		case *kind.AdditionalProperties:
-			for _, name := range k.Properties {
-				add(unknownReason(known), name)
-			}
-		case *kind.Required:
-			for _, name := range k.Missing {
-				add("is missing", name)
-			}
-		case *kind.Type:
-			add(fmt.Sprintf("is of type %s, must be %s", k.Got, strings.Join(k.Want, " or ")))
-		default:
-			add(k.LocalizedString(printer))
-		}
-	}
-	walk(broken)
-	return details
 }
 
 func unknownReason(known []string) string {
@@ -141,26 +93,6 @@ func unknownReason(known []string) string {
 		return "is unknown; there are no parameters"
 	}
 	return "is unknown; known are " + strings.Join(known, ", ")
-}
-
-// fieldName writes a path as people do: "labels.unit" or "kinds[0]".
-func fieldName(root string, location []string) string {
-	var b strings.Builder
-	b.WriteString(root)
-	for _, token := range location {
-		if _, err := strconv.ParseUint(token, 10, 32); err == nil {
-			b.WriteString("[" + token + "]")
-			continue
-		}
-		if b.Len() > 0 {
-			b.WriteByte('.')
-		}
-		b.WriteString(clip(token))
-	}
-	if b.Len() == 0 {
-		return "body"
-	}
-	return b.String()
 }
 
 func clip(s string) string {

@@ -3,14 +3,11 @@ package task
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 
 	"github.com/toolboxai/orchestrator/events"
 	"github.com/toolboxai/orchestrator/internal/fault"
@@ -123,66 +120,8 @@ func validate(root string, schema *jsonschema.Schema, data json.RawMessage) erro
 	if err != nil {
 		return err
 	}
-	return schemaFault(root, doc, schema.Validate(doc))
-}
-
-// maxDetails bounds how many broken rules one answer lists.
-const maxDetails = 20
-
-// schemaFault turns a validator's error into an Invalid fault with a detail for each broken rule.
-func schemaFault(root string, doc any, err error) error {
-	if err == nil {
-		return nil
+	if details := SchemaDetails(root, schema, doc); details != nil {
+		return fault.InvalidFields(details)
 	}
-	var broken *jsonschema.ValidationError
-	if !errors.As(err, &broken) {
-		return fault.InvalidField(root, "%v", err)
-	}
-	var details []fault.Detail
-	var walk func(*jsonschema.ValidationError)
-	printer := message.NewPrinter(language.English)
-	walk = func(e *jsonschema.ValidationError) {
-		if len(details) >= maxDetails {
-			return
-		}
-		if len(e.Causes) == 0 {
-			details = append(details, fault.Detail{Field: fieldPath(root, doc, e.InstanceLocation), Reason: e.ErrorKind.LocalizedString(printer)})
-		}
-		for _, cause := range e.Causes {
-			walk(cause)
-		}
-	}
-	walk(broken)
-	return fault.InvalidFields(details)
-}
-
-func fieldPath(root string, doc any, location []string) string {
-	var b strings.Builder
-	b.WriteString(root)
-	for _, token := range location {
-		switch v := doc.(type) {
-		case []any:
-			b.WriteString("[" + token + "]")
-			doc = element(v, token)
-		case map[string]any:
-			b.WriteString("." + clip(token))
-			doc = v[token]
-		}
-	}
-	return b.String()
-}
-
-func element(list []any, index string) any {
-	var i int
-	if _, err := fmt.Sscanf(index, "%d", &i); err != nil || i < 0 || i >= len(list) {
-		return nil
-	}
-	return list[i]
-}
-
-func clip(s string) string {
-	if len(s) > 64 {
-		return strings.ToValidUTF8(s[:64], "") + "…"
-	}
-	return s
+	return nil
 }

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -34,18 +34,18 @@ func ParseJSON(root string, raw []byte) (any, error) {
 		if _, err = d.ReadToken(); errors.Is(err, io.EOF) {
 			return v, nil
 		}
-		return nil, fault.InvalidField(whole(root), "has something behind its JSON value, at byte %d", d.InputOffset())
+		return nil, fault.InvalidField(fieldPath(root, nil), "has something behind its JSON value, at byte %d", d.InputOffset())
 	}
 	var syntax *jsontext.SyntacticError
 	switch {
 	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntax):
-		return nil, fault.InvalidField(pointed(root, syntax.JSONPointer), "stands twice in the same object")
+		return nil, fault.InvalidField(fieldPath(root, slices.Collect(syntax.JSONPointer.Tokens())), "stands twice in the same object")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, fault.InvalidField(whole(root), "is not valid JSON: it ends too early")
+		return nil, fault.InvalidField(fieldPath(root, nil), "is not valid JSON: it ends too early")
 	case errors.As(err, &syntax) && strings.Contains(syntax.Err.Error(), "UTF-8"):
-		return nil, fault.InvalidField(whole(root), "is not valid UTF-8 at byte %d", syntax.ByteOffset)
+		return nil, fault.InvalidField(fieldPath(root, nil), "is not valid UTF-8 at byte %d", syntax.ByteOffset)
 	case errors.As(err, &syntax):
-		return nil, fault.InvalidField(whole(root), "is not valid JSON at byte %d: %v", syntax.ByteOffset, syntax.Err)
+		return nil, fault.InvalidField(fieldPath(root, nil), "is not valid JSON at byte %d: %v", syntax.ByteOffset, syntax.Err)
 	}
 	return nil, err
 }
@@ -111,41 +111,14 @@ func strictArray(d *jsontext.Decoder, root string) (any, error) {
 func strictString(d *jsontext.Decoder, root string, tok jsontext.Token) (string, error) {
 	s := tok.String()
 	if strings.IndexByte(s, 0) >= 0 {
-		return "", fault.InvalidField(pointed(root, d.StackPointer()), "holds a NUL character")
+		return "", fault.InvalidField(fieldPath(root, slices.Collect(d.StackPointer().Tokens())), "holds a NUL character")
 	}
 	return s, nil
 }
 
 func checkDepth(d *jsontext.Decoder, root string) error {
 	if d.StackDepth() > MaxDepth {
-		return fault.InvalidField(whole(root), "nests deeper than %d levels", MaxDepth)
+		return fault.InvalidField(fieldPath(root, nil), "nests deeper than %d levels", MaxDepth)
 	}
 	return nil
-}
-
-func whole(root string) string {
-	if root == "" {
-		return "body"
-	}
-	return root
-}
-
-// pointed writes a JSON pointer as the path of a field: "input.objectives[0]".
-func pointed(root string, p jsontext.Pointer) string {
-	var b strings.Builder
-	b.WriteString(root)
-	for token := range p.Tokens() {
-		if _, err := strconv.Atoi(token); err == nil {
-			b.WriteString("[" + token + "]")
-			continue
-		}
-		if b.Len() > 0 {
-			b.WriteByte('.')
-		}
-		b.WriteString(strings.ReplaceAll(clip(token), "\x00", "�"))
-	}
-	if b.Len() == 0 {
-		return "body"
-	}
-	return b.String()
 }

@@ -2,6 +2,7 @@ package composer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -13,8 +14,8 @@ const (
 	maxAsked     = 2
 	// farGrades is how many grades an entry may be off to be of use.
 	farGrades = 4
-	// telling is the relevance of an entry that has more than one word in common with an objective.
-	telling = 8
+	// telling is the relevance of an entry that has two telling words in common with an objective.
+	telling = 11
 )
 
 // deal gives every entry to the objective that it fits best, and of each kind the best to each objective.
@@ -32,14 +33,14 @@ func (l *lesson) deal(seed string) []holding {
 	taken := map[string]bool{}
 	for i := range out {
 		h := holding{terms: terms[i], facts: facts[i], sequences: sequences[i], questions: questions[i]}
-		h.known = len(h.terms)+len(h.facts)+len(h.sequences)+len(h.questions) > 0
+		h.known = slices.ContainsFunc(s.marks(), func(m mark) bool { return m.relevance(want[i]) > 0 && m.distance(g) <= farGrades })
 		for _, t := range h.terms {
 			taken[t.Term] = true
 		}
 		out[i] = h
 	}
 	for i := range out {
-		if len(out[i].terms) == 0 {
+		if !out[i].known || i == 0 && len(taken) == 0 {
 			out[i].terms = l.spare(taken, seed)
 		}
 	}
@@ -58,31 +59,36 @@ func (l *lesson) spare(taken map[string]bool, seed string) []term {
 	return out
 }
 
-// deal hands out entries: each to the one of want that it has most to do with, at most n to each, the best ones. What has less
-// relevance than least, or fits
-// less than half as well as the best, is left out.
+// deal hands out entries: each to the one of want that it suits best, at most n to each, the best ones. What has less relevance
+// than least, or less than half as much as the best, is left out.
 func deal[E any](entries []E, of func(E) mark, want []wants, g *grades, seed string, n, least int) [][]E {
+	best := make([]int, len(want))
+	for at, w := range want {
+		for _, e := range entries {
+			best[at] = max(best[at], of(e).relevance(w))
+		}
+	}
 	out := make([][]E, len(want))
 	for at, w := range want {
-		best := 0
 		for _, i := range ranked(len(entries), seeded(seed, fmt.Sprint("deal ", at)), func(i int) int { return of(entries[i]).fit(w, g) }) {
 			m := of(entries[i])
 			r := m.relevance(w)
-			best = max(best, r)
-			if r < least || 2*r < best || m.distance(g) > farGrades || len(out[at]) == n || !fitsBest(m, want, at) {
-				continue
+			if r >= least && 2*r >= best[at] && m.distance(g) <= farGrades && len(out[at]) < n && suitsBest(m, want, best, at) {
+				out[at] = append(out[at], entries[i])
 			}
-			out[at] = append(out[at], entries[i])
 		}
 	}
 	return out
 }
 
-// fitsBest reports whether no other of want has more to do with the entry; of equals, the first gets it.
-func fitsBest(m mark, want []wants, at int) bool {
+// suitsBest reports whether no other of want gets more of its own best from the entry. Of equals, the one that is about less
+// gets it, then the first.
+func suitsBest(m mark, want []wants, best []int, at int) bool {
 	mine := m.relevance(want[at])
 	for i, w := range want {
-		if r := m.relevance(w); r > mine || r == mine && i < at {
+		other := m.relevance(w)
+		theirs, ours := other*best[at], mine*best[i]
+		if theirs > ours || theirs == ours && other > 0 && (best[i] < best[at] || best[i] == best[at] && i < at) {
 			return false
 		}
 	}
@@ -102,6 +108,9 @@ func (l *lesson) teach(number int, objectives []int) section {
 		b.WriteString(l.level())
 		if !h.known {
 			fmt.Fprintf(&b, "[The offline bank has nothing on this goal. Write two or three sentences that explain it, and an example.] Words of %s that may help:\n\n", l.subject.Name)
+		}
+		if h.known && len(h.terms)+len(h.facts)+len(h.sequences)+len(h.questions) == 0 {
+			b.WriteString("This goal shares its words and facts with the other goals of the lesson. Look back at them: which belong here, and why? Find one more example together.\n\n")
 		}
 		l.write(&b, h)
 	}

@@ -49,9 +49,9 @@ type terrainAnswer struct {
 func (c *Composer) terrainOutline(in terrainInput) terrainPlan {
 	r := in.request()
 	plan := terrainPlan{
-		Title: fmt.Sprintf("%s: a %s %s place", clip(r.Subject, 80), r.Biome, r.TerrainType),
-		Theme: clip(fmt.Sprintf("A %s place with the look of %s, made to explore %s. Starter terrain: change it in Studio as you like.",
-			r.TerrainType, biomeText(r.Biome), r.Subject), 600),
+		Title: fmt.Sprintf("%s: %s place, %s", clip(r.Subject, 80), r.TerrainType, r.Biome),
+		Theme: clip(fmt.Sprintf("%s place with the look of %s, made to explore %s. Starter terrain: change it in Studio as you like.",
+			upper(r.TerrainType), biomeText(r.Biome), r.Subject), 600),
 		Zones: []zone{
 			{"Arrival", "Level ground at the south side with a spawn and a sign that names the topic.", []int{}},
 			{"Landscape", "The whole place: " + biomeText(r.Biome) + ".", []int{}},
