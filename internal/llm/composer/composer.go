@@ -52,15 +52,29 @@ func New() *Composer {
 	return c
 }
 
-// with decodes the input of a writer.
-func with[In, Out any](write func(In) Out) func(json.RawMessage) (any, error) {
+// with decodes and checks the input of a writer.
+func with[In interface{ check() error }, Out any](write func(In) Out) func(json.RawMessage) (any, error) {
 	return func(raw json.RawMessage) (any, error) {
 		var in In
 		if err := json.Unmarshal(raw, &in); err != nil {
 			return nil, fault.InvalidField("input", "cannot be read by the offline composer: %v", err)
 		}
+		if err := in.check(); err != nil {
+			return nil, err
+		}
 		return write(in), nil
 	}
+}
+
+// request is the part of an input that the answer follows from: its text seeds every choice.
+type request[T any] struct {
+	is   T
+	text string
+}
+
+func (r *request[T]) UnmarshalJSON(raw []byte) error {
+	r.text = string(raw)
+	return json.Unmarshal(raw, &r.is)
 }
 
 // Describe names the composer.

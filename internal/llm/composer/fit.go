@@ -30,17 +30,12 @@ func (o objective) text() string {
 	return o.Title + ": " + o.Description
 }
 
-// small words say nothing about the topic of an objective.
-var small = func() map[string]bool {
-	set := map[string]bool{}
-	for word := range strings.FieldsSeq(`a able about after all also an and any are as at basic be before between both by can describe different
-do does each explain find for from give has have how identify important in into is it its know learn make makes mean means more most name not of
-on one or other our part parts people some student students such than that the their them there these they thing things this three to two
-understand understanding up use used uses using was what when where which who why will with work works world write you your`) {
-		set[word] = true
-	}
-	return set
-}()
+// small words say nothing about the topic of an objective. Each stands between spaces.
+const small = " a able about after all also an and any are as at basic be before between both by can describe different do does each " +
+	"explain find for from give has have how identify important in into is it its know learn make makes mean means more most name not " +
+	"of on one or other our part parts people some student students such than that the their them there these they thing things this " +
+	"three to two understand understanding up use used uses using was what when where which who why will with work works world write " +
+	"you your "
 
 // stems returns the words of s that say what it is about: in lower case, at most six letters of each, without the s of a
 // plural.
@@ -48,7 +43,7 @@ func stems(s string) []string {
 	var out []string
 	for word := range strings.FieldsFuncSeq(strings.ToLower(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
 		letters := []rune(strings.TrimSuffix(word, "s"))
-		if small[word] || len(letters) < 2 {
+		if len(letters) < 2 || strings.Contains(small, " "+word+" ") {
 			continue
 		}
 		if stem := string(letters[:min(len(letters), 6)]); !slices.Contains(out, stem) {

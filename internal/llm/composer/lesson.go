@@ -1,10 +1,11 @@
 package composer
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/toolboxai/orchestrator/internal/fault"
 )
 
 type lessonRequest struct {
@@ -22,14 +23,15 @@ type lessonRequest struct {
 }
 
 type lessonInput struct {
-	Request json.RawMessage `json:"request"`
-	Slots   []slot          `json:"slots"` // of the assessment
+	Request request[lessonRequest] `json:"request"`
+	Slots   []slot                 `json:"slots"` // of the assessment
 }
 
-func (in lessonInput) request() lessonRequest {
-	var r lessonRequest
-	_ = json.Unmarshal(in.Request, &r) // it was part of a valid input; the zero value gives a scaffold
-	return r
+func (in lessonInput) check() error {
+	if len(in.Request.is.Objectives) == 0 {
+		return fault.InvalidField("input.request.objectives", "are missing")
+	}
+	return nil
 }
 
 type lessonPlan struct {
@@ -92,8 +94,8 @@ const (
 )
 
 func (c *Composer) contentOutline(in lessonInput) lessonPlan {
-	r := in.request()
-	l := c.lesson(r, string(in.Request))
+	r := in.Request.is
+	l := c.lesson(r, in.Request.text)
 	plan := lessonPlan{
 		Title:   clip(r.Subject, 60) + ": " + clip(upper(r.Objectives[0].Title), 80),
 		Summary: l.summary(),
@@ -112,8 +114,8 @@ func (c *Composer) contentOutline(in lessonInput) lessonPlan {
 }
 
 func (c *Composer) contentDraft(in lessonInput) lessonDraft {
-	r := in.request()
-	l := c.lesson(r, string(in.Request))
+	r := in.Request.is
+	l := c.lesson(r, in.Request.text)
 	draft := lessonDraft{Sections: []section{l.opening()}, Vocabulary: l.vocabulary()}
 	for i, objectives := range chapters(len(r.Objectives)) {
 		draft.Sections = append(draft.Sections, l.teach(i+1, objectives))
@@ -132,8 +134,8 @@ func (c *Composer) contentDraft(in lessonInput) lessonDraft {
 }
 
 func (c *Composer) contentAssessment(in lessonInput) quizAnswer {
-	r := in.request()
-	return quizAnswer{c.questions(wish{r.Subject, &r.Grade, r.Objectives, r.Difficulty, in.Slots, string(in.Request) + "assessment"})}
+	r := in.Request.is
+	return quizAnswer{c.questions(wish{r.Subject, &r.Grade, r.Objectives, r.Difficulty, in.Slots, in.Request.text + "assessment"})}
 }
 
 // lesson is what the bank has for a request.

@@ -1,9 +1,10 @@
 package composer
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/toolboxai/orchestrator/internal/fault"
 )
 
 // slot is one question that is wanted.
@@ -49,16 +50,22 @@ type quizRequest struct {
 }
 
 type quizInput struct {
-	Request json.RawMessage `json:"request"`
-	Slots   []slot          `json:"slots"`
-	From    int             `json:"from"`
-	To      int             `json:"to"`
+	Request request[quizRequest] `json:"request"`
+	Slots   []slot               `json:"slots"`
+	From    int                  `json:"from"`
+	To      int                  `json:"to"`
+}
+
+func (in quizInput) check() error {
+	if in.From < 0 || in.To < in.From || in.To > len(in.Slots) {
+		return fault.InvalidField("input.to", "asks for questions %d to %d of %d", in.From, in.To, len(in.Slots))
+	}
+	return nil
 }
 
 func (in quizInput) wish() wish {
-	var r quizRequest
-	_ = json.Unmarshal(in.Request, &r) // it was part of a valid input; the zero value gives a scaffold
-	return wish{r.Subject, r.Grade, r.Objectives, r.Difficulty, in.Slots, string(in.Request)}
+	r := in.Request.is
+	return wish{r.Subject, r.Grade, r.Objectives, r.Difficulty, in.Slots, in.Request.text}
 }
 
 type focus struct {
@@ -85,9 +92,7 @@ func (c *Composer) quizOutline(in quizInput) quizPlan {
 }
 
 func (c *Composer) quizDraft(in quizInput) quizAnswer {
-	made := c.questions(in.wish())
-	from := min(max(in.From, 0), len(made))
-	return quizAnswer{made[from:min(max(in.To, from), len(made))]}
+	return quizAnswer{c.questions(in.wish())[in.From:in.To]}
 }
 
 // questions returns one question for each slot, none of them twice. It always writes the whole set, so that every batch of

@@ -24,6 +24,8 @@ type scriptInput struct {
 	Request scriptRequest `json:"request"`
 }
 
+func (in scriptInput) check() error { return nil }
+
 type scriptPlan struct {
 	Name     string   `json:"name"`
 	Approach string   `json:"approach"`

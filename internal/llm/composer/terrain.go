@@ -1,10 +1,11 @@
 package composer
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
+
+	"github.com/toolboxai/orchestrator/internal/fault"
 )
 
 type terrainRequest struct {
@@ -17,14 +18,18 @@ type terrainRequest struct {
 }
 
 type terrainInput struct {
-	Request json.RawMessage `json:"request"`
-	Limits  limits          `json:"limits"`
+	Request request[terrainRequest] `json:"request"`
+	Limits  limits                  `json:"limits"`
 }
 
-func (in terrainInput) request() terrainRequest {
-	var r terrainRequest
-	_ = json.Unmarshal(in.Request, &r) // it was part of a valid input; the zero value gives a plain meadow
-	return r
+// minPlace is the least side of a place, in studs, that there is room to build on.
+const minPlace = 40
+
+func (in terrainInput) check() error {
+	if size := in.Limits.Size; min(size.X, size.Y, size.Z) < minPlace {
+		return fault.InvalidField("input.limits.size", "is %v×%v×%v studs, too small to build on", size.X, size.Y, size.Z)
+	}
+	return nil
 }
 
 type terrainPlan struct {
@@ -47,7 +52,7 @@ type terrainAnswer struct {
 }
 
 func (c *Composer) terrainOutline(in terrainInput) terrainPlan {
-	r := in.request()
+	r := in.Request.is
 	plan := terrainPlan{
 		Title: fmt.Sprintf("%s: %s place, %s", clip(r.Subject, 80), r.TerrainType, r.Biome),
 		Theme: clip(fmt.Sprintf("%s place with the look of %s, made to explore %s. Starter terrain: change it in Studio as you like.",
@@ -83,7 +88,7 @@ func biomeText(biome string) string {
 }
 
 func (c *Composer) terrainDraft(in terrainInput) terrainAnswer {
-	r := in.request()
+	r := in.Request.is
 	detail := map[string]int{"simple": 3, "complex": 6}[r.Complexity]
 	if detail == 0 {
 		detail = 4
@@ -91,7 +96,7 @@ func (c *Composer) terrainDraft(in terrainInput) terrainAnswer {
 	if len(r.Features) > 8 {
 		detail = 3 // the operations have to do for all of them
 	}
-	s := newSite(in.Limits, detail, seeded(string(in.Request)))
+	s := newSite(in.Limits, detail, seeded(in.Request.text))
 	s.lay(r.Biome)
 	for _, name := range r.Features {
 		at := s.nextSpot()

@@ -55,6 +55,9 @@ func (a Archive) List(_ context.Context, f task.Filter) (task.Page, error) {
 			break
 		}
 		t.Input, t.Result = nil, nil
+		if t.Failure != nil {
+			t.Failure.Raw = nil
+		}
 		page.Tasks = append(page.Tasks, t)
 	}
 	return page, nil
@@ -67,14 +70,16 @@ func matches(t task.Task, f task.Filter) bool {
 		}
 	}
 	var cause events.Cause
+	var fingerprint string
 	if t.Failure != nil {
-		cause = t.Failure.Cause
+		cause, fingerprint = t.Failure.Cause, task.Fingerprint(t.Failure.Cause, t.Failure.Error)
 	}
 	return t.Tenant == f.Tenant &&
 		(f.UserID == "" || t.UserID == f.UserID) &&
 		(len(f.Kinds) == 0 || slices.Contains(f.Kinds, t.Kind)) &&
 		(len(f.States) == 0 || slices.Contains(f.States, t.State)) &&
 		(len(f.Causes) == 0 || slices.Contains(f.Causes, cause)) &&
+		(f.Fingerprint == "" || fingerprint == f.Fingerprint) &&
 		(f.CreatedAfter == nil || t.CreatedAt.After(*f.CreatedAfter)) &&
 		(f.CreatedBefore == nil || t.CreatedAt.Before(*f.CreatedBefore)) &&
 		(!f.DeadLetters || t.DeadLetter())
