@@ -80,7 +80,9 @@ func (b *bench) recordOnce(ctx context.Context, tasks int) (float64, error) {
 	}
 	took := time.Since(began)
 	stop()
-	<-done
+	if err := <-done; err != nil {
+		return 0, err
+	}
 	return float64(4*tasks) / took.Seconds(), b.purge(context.WithoutCancel(ctx))
 }
 

@@ -128,7 +128,7 @@ func (s *Server) launch(ctx context.Context, who identity, bin installation, dat
 		args = append(args, "-c", set)
 	}
 	for {
-		cmd := exec.Command(bin.postgres, args...) // no CommandContext: ctx bounds the start alone
+		cmd := exec.Command(bin.postgres, args...) //nolint:noctx // ctx bounds the start alone
 		cmd.Dir, cmd.Env = data, bin.env()
 		cmd.SysProcAttr = who.attr(s.cfg.onDeath())
 		p, err := startProcess(cmd, s.cfg)

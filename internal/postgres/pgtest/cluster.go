@@ -75,7 +75,7 @@ while [ -e "$1/data/postmaster.pid" ] && [ $n -lt 100 ]; do
 	n=$((n + 1))
 done
 rm -rf -- "$1"`
-	c.reaper = exec.Command("/bin/sh", "-c", script, "reaper", c.dir)
+	c.reaper = exec.Command("/bin/sh", "-c", script, "reaper", c.dir) //nolint:noctx // it outlives everybody
 	c.reaper.Dir = "/"
 	c.reaper.SysProcAttr = apart()
 	life, err := c.reaper.StdinPipe()
