@@ -58,7 +58,7 @@ func rules() []rule {
 			`- answer.vocabulary[1].term: "photosynthesis" stands twice`},
 		{"ContentBreaksTheSchema", contentExample, "content.draft",
 			func(v object) { delete(v, "vocabulary") },
-			"- answer: missing property 'vocabulary'"},
+			"- answer.vocabulary: is missing"},
 		{"ContentAssessmentHasTooFewQuestions", contentExample, "content.assessment",
 			func(v object) { v["questions"] = v["questions"].([]any)[:2] },
 			"- answer.questions: has 2 questions, must have exactly 4"},

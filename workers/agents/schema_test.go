@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -97,7 +98,7 @@ func TestAll_InputSchemasNameTheField(t *testing.T) {
 		{"content", "duration_minutes", `4`, "input.duration_minutes", "minimum: got 4, want 5"},
 		{"content", "max_students", `101`, "input.max_students", "maximum: got 101, want 100"},
 		{"content", "environment_type", `"moon"`, "input.environment_type", "value must be one of 'classroom', 'laboratory', 'outdoor', 'historical', 'futuristic', 'underwater', 'space_station', 'fantasy', 'custom'"},
-		{"content", "color", `"red"`, "input", "additional properties 'color' not allowed"},
+		{"content", "color", `"red"`, "input.color", "is unknown"},
 		{"quiz", "num_questions", `51`, "input.num_questions", "maximum: got 51, want 50"},
 		{"quiz", "time_limit", `59`, "input.time_limit", "minimum: got 59, want 60"},
 		{"quiz", "question_types", `["essay"]`, "input.question_types[0]", "value must be one of 'multiple_choice', 'true_false', 'short_answer', 'fill_blank', 'matching', 'ordering'"},
@@ -115,7 +116,7 @@ func TestAll_InputSchemasNameTheField(t *testing.T) {
 			input[c.field] = json.RawMessage(c.value)
 			var f *fault.Error
 			err = catalog.CheckInput(c.kind, encode(t, input))
-			if !errors.As(err, &f) || len(f.Details) != 1 || f.Details[0] != (fault.Detail{Field: c.at, Reason: c.reason}) {
+			if !errors.As(err, &f) || len(f.Details) != 1 || f.Details[0].Field != c.at || !strings.HasPrefix(f.Details[0].Reason, c.reason) {
 				t.Errorf("got %v, want %s: %s", err, c.at, c.reason)
 			}
 		})

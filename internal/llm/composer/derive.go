@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // derive returns all questions of a type that can be made from the subject, each with its fit for the wanted topic.
@@ -200,9 +201,10 @@ func (m *mix) shortAnswers(want wants, seed *rand.Rand) []*candidate {
 	return out
 }
 
+// upper returns s with a capital at its beginning.
 func upper(s string) string {
-	r := []rune(s)
-	return strings.ToUpper(string(r[:1])) + string(r[1:])
+	_, size := utf8.DecodeRuneInString(s)
+	return strings.ToUpper(s[:size]) + s[size:]
 }
 
 func (m *mix) fillBlanks(want wants, seed *rand.Rand) []*candidate {

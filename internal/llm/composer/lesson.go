@@ -122,7 +122,7 @@ func (c *Composer) contentDraft(in lessonInput) lessonDraft {
 	}
 	draft.Sections = append(draft.Sections, l.closing())
 	scene := sceneOf(r.EnvironmentType)
-	draft.InteractiveElements = append(scene.interactive, l.interactive()...)
+	draft.InteractiveElements = slices.Concat(scene.interactive, l.interactive())
 	draft.RobloxIntegration = roblox{
 		GameMechanics: append([]string{
 			fmt.Sprintf("Up to %d students play in groups of three to five; each group has a color and a shared score.", r.MaxStudents),

@@ -8,7 +8,6 @@
 package ask
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -89,15 +88,15 @@ func decode[T any](a *Author, q Question[T], text string) (T, []fault.Detail) {
 	if len(text) > maxAnswer {
 		return v, []fault.Detail{{Field: "answer", Reason: fmt.Sprintf("has %d bytes, at most %d are allowed", len(text), maxAnswer)}}
 	}
-	if err := task.CheckJSON("answer", []byte(text)); err != nil {
+	doc, err := task.ParseJSON("answer", []byte(text))
+	if err != nil {
 		return v, detailsOf(err)
 	}
-	if err := a.checkSchema(q.Prompt, []byte(text)); err != nil {
-		return v, detailsOf(err)
+	if details := task.SchemaDetails("answer", a.answers[q.Prompt], doc); len(details) > 0 {
+		return v, details
 	}
-	d := json.NewDecoder(bytes.NewReader([]byte(text)))
-	if err := d.Decode(&v); err != nil {
-		return v, []fault.Detail{{Field: "answer", Reason: err.Error()}}
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		return v, detailsOf(err)
 	}
 	if q.Check == nil {
 		return v, nil

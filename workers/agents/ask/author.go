@@ -10,9 +10,9 @@ import (
 	"strings"
 	"text/template"
 
-	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
 	"github.com/toolboxai/orchestrator/internal/llm"
-	"github.com/toolboxai/orchestrator/internal/task"
 )
 
 // Config is what an Author needs.
@@ -31,7 +31,7 @@ type Author struct {
 	systems   map[string]string // the instructions of each prompt
 	templates map[string]*template.Template
 	schemas   map[string]json.RawMessage
-	answers   *task.Catalog // each prompt is a kind of its own here: what it gives is the answer
+	answers   map[string]*jsonschema.Schema // the schemas, compiled
 }
 
 // NewAuthor reads and checks the prompts of one kind and version.
@@ -42,24 +42,19 @@ func NewAuthor(cfg Config) (*Author, error) {
 	a := &Author{
 		client: cfg.Client, kind: cfg.Kind, version: fmt.Sprintf("%s/%d", cfg.Kind, cfg.Version),
 		systems: map[string]string{}, templates: map[string]*template.Template{}, schemas: map[string]json.RawMessage{},
+		answers: map[string]*jsonschema.Schema{},
 	}
 	suffix := fmt.Sprintf(".v%d.md", cfg.Version)
 	files, err := fs.Glob(cfg.Files, "prompts/*"+suffix)
 	if err != nil || len(files) == 0 {
 		return nil, fmt.Errorf("author: kind %s has no prompts of version %d: %w", cfg.Kind, cfg.Version, errors.Join(err, fs.ErrNotExist))
 	}
-	var answers []task.Kind
 	for _, file := range files {
-		name := strings.TrimSuffix(path.Base(file), suffix)
-		if err := a.load(cfg.Files, file, name); err != nil {
+		if err := a.load(cfg.Files, file, strings.TrimSuffix(path.Base(file), suffix)); err != nil {
 			return nil, fmt.Errorf("author: %s: %w", file, err)
 		}
-		answers = append(answers, task.Kind{
-			Name: name, InputSchema: json.RawMessage(`{}`), OutputSchema: a.schemas[name], Example: json.RawMessage(`{}`),
-		})
 	}
-	a.answers, err = task.NewCatalog(answers)
-	return a, err
+	return a, nil
 }
 
 func (a *Author) load(files fs.FS, file, name string) error {
@@ -83,7 +78,23 @@ func (a *Author) load(files fs.FS, file, name string) error {
 	}
 	a.systems[name], a.templates[name] = strings.TrimSpace(system.String()), t
 	a.schemas[name], err = fs.ReadFile(files, strings.TrimSuffix(file, ".md")+".schema.json")
+	if err != nil {
+		return err
+	}
+	a.answers[name], err = compile(name, a.schemas[name])
 	return err
+}
+
+func compile(name string, schema json.RawMessage) (*jsonschema.Schema, error) {
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
+	if err != nil {
+		return nil, fmt.Errorf("its schema: %w", err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource(name, doc); err != nil {
+		return nil, fmt.Errorf("its schema: %w", err)
+	}
+	return c.Compile(name)
 }
 
 // fence shows a value as JSON between tags. The encoder escapes < and >, so that nothing inside can close the fence.
@@ -120,18 +131,4 @@ func (a *Author) request(prompt string, input any) (llm.Request, error) {
 	return llm.Request{
 		Purpose: a.kind + "." + prompt, System: system, Prompt: text, Input: data, Schema: a.schemas[prompt],
 	}, nil
-}
-
-// checkSchema validates an answer. The fields of its Invalid fault are paths below "answer".
-func (a *Author) checkSchema(prompt string, answer json.RawMessage) error {
-	err := a.answers.CheckResult(prompt, answer)
-	var f *fault.Error
-	if errors.As(err, &f) {
-		details := make([]fault.Detail, len(f.Details))
-		for i, d := range f.Details {
-			details[i] = fault.Detail{Field: "answer" + strings.TrimPrefix(d.Field, "result"), Reason: d.Reason}
-		}
-		return fault.InvalidFields(details)
-	}
-	return err
 }

@@ -2,6 +2,7 @@ package content
 
 import (
 	"math"
+	"regexp"
 	"strings"
 
 	"github.com/toolboxai/orchestrator/workers/agents/lesson"
@@ -65,6 +66,7 @@ type Quality struct {
 	Sections          float64  `json:"sections"`
 	Vocabulary        float64  `json:"vocabulary"`
 	Assessment        *float64 `json:"assessment,omitempty"` // nil without a quiz
+	Completeness      float64  `json:"completeness"`
 }
 
 // passingScore is the percentage that passes the assessment of a lesson.
@@ -131,17 +133,42 @@ func quality(req Request, d Draft, c *cover, questions []lesson.Question) Qualit
 		part := round((share(len(tested), len(req.Objectives)) + share(helpful, len(questions))) / 2)
 		q.Assessment = &part
 	}
+	q.Completeness = round(completeness(d, questions))
 	q.ObjectiveCoverage, q.Sections, q.Vocabulary = round(q.ObjectiveCoverage), round(q.Sections), round(q.Vocabulary)
 	return q
 }
 
-// score is the weighted mean of the parts that there are.
+// toFillIn matches what is left for the teacher to write: words in square brackets that are no link.
+var toFillIn = regexp.MustCompile(`\[[^\[\]\n]{4,}\]([^(]|$)`)
+
+// completeness returns the share of sections, definitions and questions that leave nothing to fill in.
+func completeness(d Draft, questions []lesson.Question) float64 {
+	pieces := make([]string, 0, len(d.Sections)+len(d.Vocabulary)+len(questions))
+	for _, s := range d.Sections {
+		pieces = append(pieces, s.Body+"\n"+s.Activity)
+	}
+	for _, v := range d.Vocabulary {
+		pieces = append(pieces, v.Definition)
+	}
+	for _, q := range questions {
+		pieces = append(pieces, q.Text+"\n"+q.Explanation)
+	}
+	whole := 0
+	for _, text := range pieces {
+		if !toFillIn.MatchString(text) {
+			whole++
+		}
+	}
+	return share(whole, len(pieces))
+}
+
+// score is the weighted mean of the parts that there are, times completeness: a form to fill in is worth little as it stands.
 func (q Quality) score() float64 {
 	sum, weight := 0.4*q.ObjectiveCoverage+0.25*q.Sections+0.15*q.Vocabulary, 0.8
 	if q.Assessment != nil {
 		sum, weight = sum+0.2**q.Assessment, 1
 	}
-	return round(sum / weight)
+	return round(sum / weight * q.Completeness)
 }
 
 func share(have, want int) float64 { return min(float64(have)/float64(max(want, 1)), 1) }

@@ -32,7 +32,8 @@ func seconds(t Type) int {
 }
 
 // Finish numbers questions q_1 and on and gives them objective, points and a time limit. Where total, in seconds, is not 0,
-// the limits share it in proportion to the types' usual times, at least one second each.
+// the limits share it: one second each, and the rest in proportion to the types' usual times. Total is no less than the
+// number of questions.
 func Finish(questions []Question, slots []Slot, d Difficulty, total int) {
 	usual := 0
 	for _, q := range questions {
@@ -44,7 +45,7 @@ func Finish(questions []Question, slots []Slot, d Difficulty, total int) {
 		q.Objective, q.Points = Int(slots[i].Objective), Int(d.Points())
 		limit := seconds(q.Type)
 		if total > 0 {
-			limit = max(limit*total/usual, 1)
+			limit = 1 + limit*(total-len(questions))/usual
 		}
 		q.TimeLimit = Int(limit)
 		if q.Hints == nil {

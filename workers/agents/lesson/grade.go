@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 )
 
 // Grade is a grade level: one grade from 1 to 12, or a band of them. In JSON it is a number or one of the bands.
@@ -14,15 +13,12 @@ type Grade struct {
 	To   int `json:"to"`
 }
 
-// bands are the grade bands as clients write them.
-var bands = map[string]Grade{"K-2": {0, 2}, "3-5": {3, 5}, "6-8": {6, 8}, "9-12": {9, 12}}
-
 // String returns "grade 4" or "grades 3-5".
 func (g Grade) String() string {
-	switch {
-	case g.From == g.To:
+	if g.From == g.To {
 		return "grade " + strconv.Itoa(g.From)
-	case g.From == 0:
+	}
+	if g.From == 0 {
 		return fmt.Sprintf("grades K-%d", g.To)
 	}
 	return fmt.Sprintf("grades %d-%d", g.From, g.To)
@@ -32,8 +28,15 @@ func (g Grade) String() string {
 func ParseGrade(raw json.RawMessage) (Grade, error) {
 	var text string
 	if err := json.Unmarshal(raw, &text); err == nil {
-		if g, ok := bands[strings.TrimSpace(text)]; ok {
-			return g, nil
+		switch text {
+		case "K-2":
+			return Grade{0, 2}, nil
+		case "3-5":
+			return Grade{3, 5}, nil
+		case "6-8":
+			return Grade{6, 8}, nil
+		case "9-12":
+			return Grade{9, 12}, nil
 		}
 		return Grade{}, fmt.Errorf("grade level %q is unknown", text)
 	}

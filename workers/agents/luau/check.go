@@ -52,7 +52,18 @@ func (b *balance) top() *opener {
 
 func (b *balance) pop() { b.open = b.open[:len(b.open)-1] }
 
-var closers = map[string]string{")": "(", "]": "[", "}": "{", "until": "repeat"}
+// openerOf returns what a closing token closes.
+func openerOf(closer string) string {
+	switch closer {
+	case ")":
+		return "("
+	case "]":
+		return "["
+	case "}":
+		return "{"
+	}
+	return "repeat"
+}
 
 // next takes in the token at i.
 func (b *balance) next(tokens []Token, i int) {
@@ -80,7 +91,7 @@ func (b *balance) step(t Token, value bool) {
 	case "end":
 		b.end(t)
 	case ")", "]", "}", "until":
-		if b.top().text != closers[t.Text] {
+		if b.top().text != openerOf(t.Text) {
 			b.mismatch(t)
 			return
 		}
@@ -171,7 +182,7 @@ func Forbidden(tokens []Token) []Problem {
 			reason = fmt.Sprintf("%s is not allowed: it shares state with every other script; use a ModuleScript", t.Text)
 		case t.Kind == Name && (t.Text == "loadstring" || t.Text == "getfenv" || t.Text == "setfenv"):
 			reason = t.Text + " is not allowed: it runs or rewires code at run time"
-		case (t.Kind == Name || t.Kind == String) && forbiddenServices[t.Text]:
+		case (t.Kind == Name || t.Kind == String) && reachesOutside(t.Text):
 			reason = t.Text + " is not allowed: it reaches outside the place"
 		case t.Kind == Name && t.Text == "require" && requiresNumber(tokens[i+1:]):
 			reason = "require of an asset id is not allowed: it runs code of others"
@@ -183,8 +194,12 @@ func Forbidden(tokens []Token) []Problem {
 	return out
 }
 
-var forbiddenServices = map[string]bool{
-	"HttpService": true, "InsertService": true, "TeleportService": true, "MarketplaceService": true,
+func reachesOutside(service string) bool {
+	switch service {
+	case "HttpService", "InsertService", "TeleportService", "MarketplaceService":
+		return true
+	}
+	return false
 }
 
 func isMember(tokens []Token, i int) bool {
