@@ -280,8 +280,10 @@ type Submitted struct {
 
 	// EventsURL History; a stream of events with `Accept: text/event-stream`.
 	EventsURL string `json:"events_url"`
-	Task      Task   `json:"task"`
-	URL       string `json:"url"`
+
+	// Task Without its input.
+	Task Task   `json:"task"`
+	URL  string `json:"url"`
 }
 
 // SubmittedAnswer defines model for SubmittedAnswer.

@@ -80,7 +80,11 @@ func TestSubmit_TypedRoutes(t *testing.T) {
 		got := k.do(ask{method: "POST", path: path + "?priority=critical&deadline=2999-01-01T00:00:00Z", body: c.body, header: http.Header{"Idempotency-Key": {path}}})
 		k.want(got, http.StatusAccepted, "")
 		s := decode[api.Submitted](t, got).Task
-		if s.Kind != c.kind || s.Priority != events.High || s.Deadline == nil || string(s.Input) != c.body {
+		stored, err := k.service.Get(t.Context(), s.Tenant, s.ID)
+		if err != nil || string(stored.Input) != c.body {
+			t.Errorf("%s: stored %+v, %v", path, stored, err)
+		}
+		if s.Kind != c.kind || s.Priority != events.High || s.Deadline == nil || s.Input != nil {
 			t.Errorf("%s: got %+v", path, s)
 		}
 		again := k.do(ask{method: "POST", path: path + "?priority=critical&deadline=2999-01-01T00:00:00Z", body: c.body, header: http.Header{"Idempotency-Key": {path}}})

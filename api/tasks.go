@@ -29,6 +29,7 @@ func (s *Server) submit(ctx context.Context, sub task.Submission) (SubmitTaskRes
 	if err != nil {
 		return nil, err
 	}
+	t.Input = nil // up to 256 KiB that the client has just sent
 	url := taskURL(t.ID)
 	message := "the task is queued"
 	if !created {

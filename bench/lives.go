@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -105,38 +104,37 @@ func (b *bench) awaitEmpty(ctx context.Context) error {
 	}
 }
 
-// rawLives lives n lives with nothing but the client library: the same messages, at the same concurrency.
+// rawLives lives n lives with nothing but the client library: the same messages, and as many in progress at once. Like the
+// platform it pulls only what it can begin: what is prefetched waits behind other tasks here while a free worker elsewhere could
+// do it.
 func (b *bench) rawLives(ctx context.Context, n int) error {
 	consumer, err := b.js.Consumer(ctx, events.StreamTasks, nats.WorkConsumer("raw", events.Normal))
 	if err != nil {
 		return err
 	}
-	work := make(chan jetstream.Msg, clients)
-	var left atomic.Int64
-	left.Store(int64(n))
+	slots := make(chan struct{}, clients)
 	var first error
 	var once sync.Once
 	var group sync.WaitGroup
-	for range clients {
-		group.Go(func() {
-			for m := range work {
-				if err := b.rawLife(ctx, m); err != nil {
-					once.Do(func() { first = err })
-				}
-			}
-		})
-	}
 	for got := 0; got < n && ctx.Err() == nil; {
-		batch, err := consumer.FetchNoWait(clients)
+		slots <- struct{}{}
+		free := 1 + cap(slots) - len(slots)
+		batch, err := consumer.FetchNoWait(free)
 		if err != nil {
 			return err
 		}
+		<-slots
 		for m := range batch.Messages() {
 			got++
-			work <- m
+			slots <- struct{}{}
+			group.Go(func() {
+				defer func() { <-slots }()
+				if err := b.rawLife(ctx, m); err != nil {
+					once.Do(func() { first = err })
+				}
+			})
 		}
 	}
-	close(work)
 	group.Wait()
 	if first != nil {
 		return first

@@ -20,7 +20,7 @@ import (
 // start runs a broker that keeps its streams in files, as production does, without syncing each write.
 func start(b *testing.B) *natstest.Broker {
 	b.Helper()
-	return natstest.StartWith(b, nats.EmbeddedConfig{MonitorPort: -1}, nats.Topology{Kinds: natstest.Kinds})
+	return natstest.StartWith(b, nats.EmbeddedConfig{MonitorPort: -1}, nats.Topology{Kinds: natstest.Kinds()})
 }
 
 // BenchmarkSubmit compares what a submission costs on top of two bare publishes with the same bytes.
@@ -50,7 +50,7 @@ func BenchmarkSubmit(b *testing.B) {
 			e.ID, e.Task = uuid.NewString(), uuid.NewString()
 			e.Seq = 0
 			e = tasktest.MustAppend(b, log, e, 0)
-			if err := queue.Dispatch(b.Context(), e); err != nil {
+			if err := queue.Dispatch(b.Context(), tasktest.EntryOf(b, e), e); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -73,7 +73,7 @@ func BenchmarkDispatch(b *testing.B) {
 	e.Seq = 1
 	for b.Loop() {
 		e.Task = uuid.NewString()
-		if err := queue.Dispatch(b.Context(), e); err != nil {
+		if err := queue.Dispatch(b.Context(), tasktest.EntryOf(b, e), e); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -102,7 +102,7 @@ func BenchmarkPullAck(b *testing.B) {
 	fill := func(n int) {
 		for range n {
 			e.Task = uuid.NewString()
-			if err := queue.Dispatch(b.Context(), e); err != nil {
+			if err := queue.Dispatch(b.Context(), tasktest.EntryOf(b, e), e); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -119,7 +119,8 @@ func BenchmarkPullAck(b *testing.B) {
 	}
 }
 
-// BenchmarkStart is the time from a dispatch to its message in the hands of an idle subscriber; raw is the same with one plain parked pull.
+// BenchmarkStart is the time from a dispatch to its message in the hands of an idle subscriber; raw is the same with one
+// plain parked pull.
 func BenchmarkStart(b *testing.B) {
 	b.Run("raw", func(b *testing.B) {
 		broker := start(b)
@@ -162,7 +163,7 @@ func latency(b *testing.B, queue *nats.Queue, receive func()) {
 		<-tick.C
 		e.Task = uuid.NewString()
 		began := time.Now()
-		go func() { _ = queue.Dispatch(context.Background(), e) }()
+		go func() { _ = queue.Dispatch(context.Background(), tasktest.EntryOf(b, e), e) }()
 		receive()
 		took = append(took, time.Since(began))
 	}

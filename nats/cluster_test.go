@@ -32,7 +32,7 @@ func startCluster(t *testing.T, c certificates) []*server.Server {
 	}
 	migrate := as(t, nodes[0], c, "migrate")
 	until(t, "the cluster has a leader and takes streams", func() bool {
-		_, err := nats.Provision(t.Context(), migrate.JS, nats.Topology{Kinds: natstest.Kinds, Replicas: 3, PinTTL: time.Second})
+		_, err := nats.Provision(t.Context(), migrate.JS, nats.Topology{Kinds: natstest.Kinds(), Replicas: 3, PinTTL: time.Second})
 		return err == nil
 	})
 	return nodes
@@ -101,7 +101,7 @@ func survivesTheLeader(t *testing.T, c certificates, nodes []*server.Server, log
 			t.Fatalf("followed %d, want %d", got.Seq, e.Seq)
 		}
 	}
-	if err := task.Patiently(t.Context(), 2*patience, func(ctx context.Context) error { return queue.Dispatch(ctx, h[0]) }); err != nil {
+	if err := task.Patiently(t.Context(), 2*patience, func(ctx context.Context) error { return queue.Dispatch(ctx, tasktest.EntryOf(t, h[0]), h[0]) }); err != nil {
 		t.Fatal(err)
 	}
 	msg := receive(t, messages)

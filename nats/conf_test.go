@@ -146,7 +146,7 @@ func TestConf_LetsEveryRoleDoItsWork(t *testing.T) {
 			}
 			s := startConf(t, file, nil)
 			migrate := as(t, s, c, "migrate")
-			topology := nats.Topology{Kinds: natstest.Kinds}
+			topology := nats.Topology{Kinds: natstest.Kinds()}
 			if _, err := nats.Provision(t.Context(), migrate.JS, topology); err != nil {
 				t.Fatal(err)
 			}
@@ -182,7 +182,7 @@ func workAPI(t *testing.T, api *natstest.Broker) events.Event {
 		t.Error(err)
 	}
 	q := history(t, log, 1)[0]
-	if err := queue.Dispatch(t.Context(), q); err != nil {
+	if err := queue.Dispatch(t.Context(), tasktest.EntryOf(t, q), q); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := log.Append(t.Context(), tasktest.Event(t, "school", q.Task, events.Cancelled{By: "u"}), 0); err == nil {
@@ -248,7 +248,7 @@ func workRecorder(t *testing.T, recorder *natstest.Broker, q events.Event) {
 		t.Error(err)
 	}
 	queue := newQueue(t, recorder)
-	if err := queue.Dispatch(t.Context(), q); err != nil {
+	if err := queue.Dispatch(t.Context(), tasktest.EntryOf(t, q), q); err != nil {
 		t.Error(err)
 	}
 	if waiting, err := queue.Waiting(t.Context()); err != nil || len(waiting) != 1 {
@@ -297,7 +297,7 @@ func TestConf_RefusesWhatIsNotARolesWork(t *testing.T) {
 	c := newCertificates(t)
 	setEnv(t, c)
 	s := startConf(t, "nats.conf", nil)
-	if _, err := nats.Provision(t.Context(), as(t, s, c, "migrate").JS, nats.Topology{Kinds: natstest.Kinds}); err != nil {
+	if _, err := nats.Provision(t.Context(), as(t, s, c, "migrate").JS, nats.Topology{Kinds: natstest.Kinds()}); err != nil {
 		t.Fatal(err)
 	}
 	publish := map[string][]string{

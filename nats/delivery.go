@@ -59,24 +59,24 @@ func (s *Subscriber) deliver(d *delivery, msg *message.Message) {
 }
 
 // nak returns the word that gives a message back, at once or after a while.
-func nak(after string) []byte {
+func nak(after string) string {
 	wait, err := time.ParseDuration(after)
 	if err != nil || wait <= 0 {
 		return ackNak
 	}
-	return fmt.Appendf(nil, `-NAK {"delay": %d}`, wait.Nanoseconds())
+	return fmt.Sprintf(`%s {"delay": %d}`, ackNak, wait.Nanoseconds())
 }
 
 // settlePatience bounds how long a verdict waits for a broker that is away.
 const settlePatience = 10 * time.Second
 
 // settle tells the broker. When it cannot be told in time the message is delivered again, to find its task decided.
-func (s *Subscriber) settle(d *delivery, verdict []byte) {
+func (s *Subscriber) settle(d *delivery, verdict string) {
 	nc := s.js.Conn()
 	limit := time.Now().Add(min(settlePatience, d.lane.ackWait))
 	wait := 20 * time.Millisecond
 	for {
-		err := nc.Publish(d.reply, verdict)
+		err := nc.Publish(d.reply, []byte(verdict))
 		if err == nil {
 			return
 		}

@@ -1,18 +1,19 @@
 // Package nats is the platform on JetStream: the log, the work queue, and everything that reads them.
 //
-//		            Log.Append                     Queue.Dispatch
-//		task edges ────────────► EVENTS (the truth)   ────────────► TASKS (who runs what next)
-//		                           │ │ │                              │
-//		        Log.Follow ◄── live │ └─► Feed: recorder, notifier     └─► Subscriber: workers
-//		                            └─► WatchLatest: reconciler
+//	api, workers ───── Log.Append ─────► EVENTS, the truth ──► Feed: recorder, notifier
+//	     ▲                                 │    │ └──────────► WatchLatest: reconciler
+//	     └─ Log.Follow ◄── live.events.> ◄─┘    │ History, Last: everybody
+//	api, reconciler ── Queue.Dispatch ─► TASKS, what is next ──► Subscriber: workers
 //
-//	  - Provision makes streams and consumers; it is an explicit step and never done by a process that only uses them.
-//	  - Log implements task.Log and task.ProgressBoard, Queue implements task.Queue. The package imports task to say so, and
-//	    for its StaleError; nothing but cmd imports this package.
-//	  - Subscriber is a watermill message.Subscriber for work that takes long: a bound for the whole process, lanes served by
-//	    priority, heartbeats from receipt, and a hand-back of what a stopping process cannot finish.
-//	  - Feed hands the log to one reader in ordered batches, and to one of several replicas at a time.
-//	  - StartEmbedded runs a broker inside the process; Connect reaches that one or a remote one.
+// Its parts:
+//
+//   - Provision makes streams and consumers; it is an explicit step and never done by a process that only uses them.
+//   - Log implements task.Log and task.ProgressBoard, Queue implements task.Queue. The package imports task to say so and
+//     for its StaleError; nothing but cmd imports this package.
+//   - Subscriber is a watermill message.Subscriber for work that takes long: a bound for the whole process, lanes served by
+//     urgency, heartbeats from receipt, and a hand-back of what a stopping process cannot finish.
+//   - Feed hands the log to one reader in ordered batches, and to one of several replicas at a time.
+//   - StartEmbedded runs a broker inside the process; Connect reaches that one or a remote one.
 //
 // The broker's own guarantees carry the design. Every append names the sequence that it follows, so a second writer is
 // refused (see Log.Append). A dispatch's subject is unique and holds one message at most, so a repeated dispatch is none (see
@@ -20,4 +21,8 @@
 //
 // Trouble with the broker comes back as a fault of kind Unavailable or Timeout: the call may be repeated as it is. Trouble
 // with the caller's context comes back as that context's error.
+//
+// The configuration files beside the code are what production and docker-compose run the broker with: nats.conf is one
+// node, cluster.conf one of three, compose.conf one without TLS; roles.conf holds a user for each role. It must be
+// nats-server 2.14 or newer: feeds reset their consumers.
 package nats

@@ -10,8 +10,8 @@ import (
 )
 
 // Durability says in one sentence what an acknowledged append survives, and whether that includes a loss of power. A broker
-// does not tell clients whether it writes through to disk: syncAlways is what the operator says about it (sync_interval: always), or
-// Embedded.SyncAlways.
+// does not tell clients whether it writes through to disk: syncAlways is what the operator says about it (sync_interval:
+// always), or Embedded.SyncAlways.
 func Durability(ctx context.Context, js jetstream.JetStream, syncAlways bool) (sentence string, safe bool, err error) {
 	stream, err := js.Stream(ctx, events.StreamEvents)
 	if err != nil {
@@ -26,5 +26,5 @@ func Durability(ctx context.Context, js jetstream.JetStream, syncAlways bool) (s
 	case syncAlways:
 		return "the log has one replica that is written through to disk before it acknowledges", true, nil
 	}
-	return "the log has one replica that is written to disk every 2 minutes: a loss of power may take acknowledged events with it", false, nil
+	return "the log has one replica that is written to disk every 2 minutes: a loss of power may take acknowledged events", false, nil
 }

@@ -24,17 +24,17 @@ type FeedConfig struct {
 	Logger     *slog.Logger
 }
 
-// Feed hands out the log from where its durable consumer stands: every event, in order, in batches, one batch at a time. An event is
-// settled when its batch was handled without an error; what is not settled comes again, after a restart or to another
-// process.
+// Feed hands out the log from where its durable consumer stands: every event, in order, in batches, one batch at a time. An
+// event is settled when its batch was handled without an error; what is not settled comes again, after a restart or to
+// another process.
 //
-// Of all processes that consume one durable, one is active; the others stand by. The broker pins it (priority policy pinned_client) and unpins
-// it when it has given no sign for Topology.PinTTL or when it stops; another one then starts over behind the last settled
-// event. An active reader that could not reach the broker for PinTTL stops handling by itself. The moment between the two is short, yet
-// there is one: what handles the events must bear one twice.
+// Of all processes that consume one durable, one is active; the others stand by. The broker pins it (priority policy
+// pinned_client) and unpins it when it has given no sign for Topology.PinTTL or when it stops; another one then starts over
+// behind the last settled event. An active reader that could not reach the broker for PinTTL stops handling by itself. The
+// moment between the two is short, yet there is one: what handles the events must bear one twice.
 //
-// A message on the log that cannot be decoded is passed over with an error in the log and counted by Skipped: it must not hold up the
-// rest, and is still there to be read by hand. Log.Append lets none get there.
+// A message on the log that cannot be decoded is passed over with an error in the log and counted by Skipped: it must not
+// hold up the rest, and is still there to be read by hand. Log.Append lets none get there.
 type Feed struct {
 	js      jetstream.JetStream
 	durable string
@@ -64,16 +64,17 @@ func NewFeed(js jetstream.JetStream, durable string, cfg FeedConfig) (*Feed, err
 		return nil, errors.New("feed: the name of the durable consumer is missing")
 	}
 	if cfg.Batch < 1 || cfg.Batch > maxBatch || cfg.BatchBytes < 1 || cfg.Wait < 0 || cfg.MaxBackoff < 0 {
-		return nil, fmt.Errorf("feed %s: a bound is out of range: %d events, %d bytes, %s, %s", durable, cfg.Batch, cfg.BatchBytes, cfg.Wait, cfg.MaxBackoff)
+		return nil, fmt.Errorf("feed %s: a bound is out of range: %+v", durable, cfg)
 	}
 	cfg.Logger = cfg.Logger.With("feed", durable)
 	return &Feed{js: js, durable: durable, cfg: cfg, audit: 30 * time.Second}, nil
 }
 
-// Consume calls handle with batch after batch until ctx ends, and returns nil then; it returns an error when the consumer does not
-// exist or the connection is closed for good. A batch whose handling failed is handed out again, after a growing wait with jitter or
-// what the error's RetryAfter asks for. The context of handle ends with ctx, and when this process is active no longer; the batch is
-// then forgotten here. handle may take as long as it needs and keeps the events. One Consume at a time.
+// Consume calls handle with batch after batch until ctx ends, and returns nil then; it returns an error when the consumer
+// does not exist or the connection is closed for good. A batch whose handling failed is handed out again, after a growing
+// wait with jitter or what the error's RetryAfter asks for. The context of handle ends with ctx, and when this process is
+// active no longer; the batch is then forgotten here. handle may take as long as it needs and keeps the events. One Consume
+// at a time.
 func (f *Feed) Consume(ctx context.Context, handle func(ctx context.Context, batch []events.Event) error) error {
 	if !f.busy.CompareAndSwap(false, true) {
 		return fmt.Errorf("feed %s: it is consumed already", f.durable)

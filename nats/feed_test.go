@@ -187,7 +187,7 @@ func TestFeed_GoesOnBehindTheLastSettledEvent(t *testing.T) {
 
 func TestFeed_ServesOneOfSeveralAndReplacesTheDead(t *testing.T) {
 	t.Parallel()
-	broker := natstest.StartWith(t, nats.EmbeddedConfig{Port: -1, MonitorPort: -1}, nats.Topology{InMemory: true, PinTTL: 400 * time.Millisecond})
+	broker := natstest.StartWith(t, nats.EmbeddedConfig{Port: -1, MonitorPort: -1}, nats.Topology{InMemory: true, PinTTL: 2 * time.Second})
 	want := fill(t, broker, 50)
 	cfg := nats.FeedConfig{Batch: 10, Wait: time.Millisecond}
 	conns := []*natsgo.Conn{connect(t, broker), connect(t, broker)}
@@ -227,13 +227,13 @@ func TestFeed_HandsOverAtOnceWhenStopped(t *testing.T) {
 
 func TestFeed_KeepsItsPlaceDuringALongBatch(t *testing.T) {
 	t.Parallel()
-	broker := natstest.StartWith(t, nats.EmbeddedConfig{Port: -1, MonitorPort: -1}, nats.Topology{InMemory: true, PinTTL: 300 * time.Millisecond})
+	broker := natstest.StartWith(t, nats.EmbeddedConfig{Port: -1, MonitorPort: -1}, nats.Topology{InMemory: true, PinTTL: time.Second})
 	want := fill(t, broker, 20)
 	release := make(chan struct{})
 	first := startReader(t, broker, nil, nats.FeedConfig{Batch: 10, Wait: time.Millisecond}, func([]events.Event) error { <-release; return nil })
 	until(t, "the first reader is served", first.feed.Active)
 	second := startReader(t, broker, connect(t, broker), nats.FeedConfig{Batch: 10, Wait: time.Millisecond}, nil)
-	<-time.After(900 * time.Millisecond) // three times what an idle pin lives
+	<-time.After(3 * time.Second) // three times what an idle pin lives
 	close(release)
 	first.wait(t, 20)
 	if !slices.Equal(first.got(), want) || len(second.got()) > 0 {

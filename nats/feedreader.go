@@ -16,18 +16,18 @@ import (
 
 // feedReader is one Consume of a Feed.
 //
-//	            a message, with a pin                     batches, each settled before the next
-//	standby ─────────────────────────► (reset) ─► active ───────────────────────────────────────┐
-//	   ▲                                            │  ▲ a gap: reset behind the last settled ◄─┘
-//	   └────────────────────────────────────────────┘
-//	     another pin, or no contact for the pin's time to live
+//	          a message, with a pin                batches, each settled before the next
+//	standby ────────────────────────► reset ─► active ──────────────────────────────────┐
+//	   ▲                                ▲      │   ▲────────────────────────────────────┘
+//	   │                                └──────┤ a delivery is missing
+//	   └───────────────────────────────────────┘ another pin, or no contact for the pin's time to live
 //
-// A durable consumer remembers what it has delivered, also to a reader that is gone, and would deliver that again only after
-// AckWait and behind newer events. So a reader that becomes active first resets the consumer to the last settled event. Deliveries
-// are numbered without gaps from there on; where one is missing the reader resets again.
+// A durable consumer remembers what it has delivered, also to a reader that is gone, and would deliver that again only
+// after AckWait and behind newer events. So a reader that becomes active first resets the consumer to the last settled
+// event. Deliveries are numbered without gaps from there on; where one is missing the reader resets again.
 //
-// A pin lives as long as pulls carry it. The reader therefore always has one under way: for as much as it has room for or, while its
-// buffer is full, for one byte, which brings nothing.
+// A pin lives as long as pulls carry it. The reader therefore always has one under way: for as much as it has room for or,
+// while its buffer is full, for one byte, which brings nothing.
 type feedReader struct {
 	feed     *Feed
 	pull     *puller
@@ -83,7 +83,8 @@ var errFeedLost = errors.New("another process reads the feed now, or the broker 
 // newFeedReader waits until the broker tells about the consumer. It returns nil when ctx ends before.
 func newFeedReader(ctx context.Context, f *Feed) (*feedReader, error) {
 	r := &feedReader{
-		feed: f, arrivals: make(chan *natsgo.Msg, 2*maxBatch), batches: make(chan feedBatch), results: make(chan error), done: make(chan struct{}),
+		feed: f, arrivals: make(chan *natsgo.Msg, 2*maxBatch),
+		batches: make(chan feedBatch), results: make(chan error), done: make(chan struct{}),
 	}
 	for try := 0; ; try++ {
 		consumer, err := f.js.Consumer(ctx, events.StreamEvents, f.durable)
@@ -160,7 +161,7 @@ func (r *feedReader) stop() {
 	}
 	r.lose(context.Canceled)
 	unpin := "$JS.API.CONSUMER.UNPIN." + events.StreamEvents + "." + r.feed.durable
-	_ = ask(ctx, nc, unpin, map[string]string{"group": feedGroup}, &struct{}{}) // else the pin runs out
+	_ = ask(ctx, nc, unpin, map[string]string{"group": feedGroup}, &answer{}) // else the pin runs out
 }
 
 // advance does what the time and the last event made possible.
@@ -207,9 +208,6 @@ func (r *feedReader) wakeAt(now time.Time) time.Time {
 	}
 	return at
 }
-
-// renew is how often a pin is renewed.
-func (r *feedReader) renew() time.Duration { return r.ttl / 4 }
 
 // pullMore keeps a pull under way.
 func (r *feedReader) pullMore(now time.Time) {
@@ -260,32 +258,6 @@ func (r *feedReader) receive(ctx context.Context, msg *natsgo.Msg, now time.Time
 	}
 }
 
-// keep puts a delivery in the buffer, unless it is there already.
-func (r *feedReader) keep(ctx context.Context, msg *natsgo.Msg, now time.Time) {
-	p, err := parsePlace(msg.Reply)
-	if err != nil || p.consumerSeq != r.next {
-		if r.stray = true; r.next > 1 {
-			r.reset(ctx, now)
-		}
-		return // behind a reset, deliveries from before it may still arrive
-	}
-	r.next++
-	if p.streamSeq <= r.received {
-		return
-	}
-	r.received = p.streamSeq
-	e, err := decode(msg.Header, msg.Data, p.streamSeq)
-	if err != nil {
-		r.feed.skipped.Add(1)
-		r.feed.cfg.Logger.Error("message on the log cannot be decoded and is passed over", "seq", p.streamSeq, "subject", msg.Subject, "error", err)
-	}
-	if len(r.buffer) == 0 {
-		r.first = now
-	}
-	r.buffer = append(r.buffer, feedItem{event: e, ok: err == nil, seq: p.streamSeq, size: len(msg.Data), reply: msg.Reply})
-	r.bytes += len(msg.Data)
-}
-
 // pullEnded takes the broker's word that a pull is over.
 func (r *feedReader) pullEnded(ctx context.Context, now time.Time, code int, text string) {
 	r.pulling = false
@@ -293,7 +265,8 @@ func (r *feedReader) pullEnded(ctx context.Context, now time.Time, code int, tex
 		r.lose(errFeedLost)
 		return
 	}
-	if err := pullError(code, text); err != nil && text != "Batch Completed" && !strings.HasPrefix(text, "Message Size Exceeds MaxBytes") {
+	full := text == "Batch Completed" || strings.HasPrefix(text, "Message Size Exceeds MaxBytes")
+	if err := pullError(code, text); err != nil && !full {
 		r.failed(now, err)
 		return
 	}
@@ -305,121 +278,6 @@ func (r *feedReader) pullEnded(ctx context.Context, now time.Time, code int, tex
 	if r.stray && r.next == 1 {
 		r.reset(ctx, now)
 	}
-}
-
-// enter begins a term: the broker has pinned this process.
-func (r *feedReader) enter(ctx context.Context, pin string, now time.Time) {
-	ask, cancel := context.WithTimeout(ctx, r.renew())
-	defer cancel()
-	answer, err := r.feed.js.ResetConsumer(ask, events.StreamEvents, r.feed.durable)
-	if err != nil {
-		r.failed(now, fmt.Errorf("reset to the last settled event: %w", err))
-		return
-	}
-	r.pin, r.lease = pin, r.sent.Add(r.ttl)
-	r.term, r.endTerm = context.WithCancelCause(ctx)
-	r.settled = answer.ResetSeq - 1
-	r.received, r.next, r.stray = r.settled, 1, false
-	r.audited, r.auditAt = 0, now.Add(r.feed.audit)
-	r.feed.active.Store(true)
-	r.feed.cfg.Logger.Info("this process reads the feed", "after_seq", r.settled)
-}
-
-// reset makes the consumer deliver again from behind the last settled event: something was lost on the way.
-func (r *feedReader) reset(ctx context.Context, now time.Time) {
-	ask, cancel := context.WithTimeout(ctx, r.renew())
-	defer cancel()
-	_, err := r.feed.js.ResetConsumerToSequence(ask, events.StreamEvents, r.feed.durable, r.settled+1)
-	if err != nil {
-		r.failed(now, fmt.Errorf("reset behind the last settled event: %w", err))
-	}
-	r.next, r.stray, r.pulling = 1, err != nil, false
-}
-
-// lose ends the term. What is in the buffer was never handed out.
-func (r *feedReader) lose(why error) {
-	if r.pin == "" {
-		return
-	}
-	if errors.Is(why, errFeedLost) {
-		r.feed.cfg.Logger.Info("this process reads the feed no longer", "settled_seq", r.settled)
-	}
-	r.feed.active.Store(false)
-	r.endTerm(why)
-	r.auditAt = time.Time{}
-	r.pin, r.ack, r.pulling = "", "", false
-	r.buffer, r.bytes = nil, 0
-}
-
-func (r *feedReader) ready(now time.Time) bool {
-	cfg := r.feed.cfg
-	return r.handled == nil && len(r.buffer) > 0 &&
-		(len(r.buffer) >= cfg.Batch || r.bytes >= cfg.BatchBytes || now.Sub(r.first) >= cfg.Wait)
-}
-
-// handOut gives the next batch to the handler, who waits for it.
-func (r *feedReader) handOut() {
-	n, bytes := 0, 0
-	for n < len(r.buffer) && n < r.feed.cfg.Batch && bytes < r.feed.cfg.BatchBytes {
-		bytes += r.buffer[n].size
-		n++
-	}
-	r.handled, r.buffer = r.buffer[:n:n], r.buffer[n:]
-	r.bytes -= bytes
-	batch := feedBatch{ctx: r.term, events: make([]events.Event, 0, n)}
-	for _, item := range r.handled {
-		if item.ok {
-			batch.events = append(batch.events, item.event)
-		}
-	}
-	if len(batch.events) == 0 {
-		r.finish(nil)
-		return
-	}
-	r.batches <- batch
-}
-
-// finish takes the handler's verdict. Without a pin nothing is settled: it is another process's business now.
-func (r *feedReader) finish(err error) {
-	last := r.handled[len(r.handled)-1]
-	r.handled = nil
-	if err == nil && r.pin != "" {
-		r.settled, r.ack = last.seq, last.reply
-	}
-}
-
-// settle tells the broker how far the feed has come. While it cannot be told, it is told later.
-func (r *feedReader) settle() {
-	if r.ack != "" && time.Now().Before(r.lease) && r.feed.js.Conn().Publish(r.ack, ackOK) == nil {
-		r.ack = ""
-	}
-}
-
-// audit sets right what no message would bring to light. While this process stands by: that nobody is pinned although a reader
-// that is gone has left events unsettled; the broker counts them as delivered and pins nobody for them. While it is active: that the
-// broker does not take its settlements, because a process that lost its pin without noticing has settled under a higher
-// delivery number.
-func (r *feedReader) audit(ctx context.Context, now time.Time) {
-	r.auditAt = now.Add(r.feed.audit)
-	if r.pin == "" {
-		r.auditAt = now.Add(r.ttl / 2)
-	}
-	ask, cancel := context.WithTimeout(ctx, r.renew())
-	defer cancel()
-	consumer, err := r.feed.js.Consumer(ask, events.StreamEvents, r.feed.durable)
-	if err != nil {
-		return
-	}
-	info := consumer.CachedInfo()
-	switch pinned := len(info.PriorityGroups) > 0 && info.PriorityGroups[0].PinnedClientID != ""; {
-	case r.pin != "" && info.AckFloor.Stream < r.audited:
-		r.reset(ctx, now)
-	case r.pin == "" && !pinned && info.NumAckPending > 0:
-		if _, err := r.feed.js.ResetConsumer(ask, events.StreamEvents, r.feed.durable); err != nil {
-			r.failed(now, fmt.Errorf("reset to the last settled event: %w", err))
-		}
-	}
-	r.audited = r.settled
 }
 
 // failed puts the next pull off. The first failure in a row is logged; while the connection is down, that says enough.

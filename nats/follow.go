@@ -17,10 +17,10 @@ const (
 	followBackoff = 250 * time.Millisecond
 )
 
-// Follow implements task.Log. It costs the broker a plain subscription and no consumer: the stream repeats what it stores on
-// live subjects. Those messages may be lost, so each says which one came before it, and whatever is missing is read from the
-// log; so is everything after a reconnect, and now and then without a reason. The broker sees the subscription before it sees the first
-// read, since both travel on one connection, so nothing falls between them.
+// Follow implements task.Log. It costs the broker a plain subscription and no consumer: the stream repeats what it stores
+// on live subjects. Those messages may be lost, so each says which one came before it, and whatever is missing is read from
+// the log; so is everything after a reconnect, and now and then without a reason. The broker sees the subscription before
+// it sees the first read, since both travel on one connection, so nothing falls between them.
 func (l *Log) Follow(ctx context.Context, tenant, id string, after uint64) (<-chan events.Event, error) {
 	f := &follower{
 		log: l, tenant: tenant, id: id, last: after,

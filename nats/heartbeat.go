@@ -8,10 +8,10 @@ import (
 )
 
 // Words of the acknowledgement protocol.
-var (
-	ackOK       = []byte("+ACK")
-	ackNak      = []byte("-NAK")
-	ackProgress = []byte("+WPI")
+const (
+	ackOK       = "+ACK"
+	ackNak      = "-NAK"
+	ackProgress = "+WPI"
 )
 
 // deliveryKey names a message in a consumer.
@@ -96,15 +96,15 @@ func (h *heartbeats) run() {
 	}
 }
 
-// send sends what is due and returns when something is due again. What cannot be sent is due again at the usual time: while the
-// broker is away deliveries lapse, and the fence on the log decides.
+// send sends what is due and returns when something is due again. What cannot be sent is due again at the usual time: while
+// the broker is away deliveries lapse, and the fence on the log decides.
 func (h *heartbeats) send(now time.Time) time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.next = now.Add(time.Hour)
 	for key, beat := range h.live {
 		if !beat.due.After(now) {
-			_ = h.nc.Publish(beat.reply, ackProgress)
+			_ = h.nc.Publish(beat.reply, []byte(ackProgress))
 			beat.due = now.Add(beat.every)
 			h.live[key] = beat
 		}

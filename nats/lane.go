@@ -47,8 +47,8 @@ const (
 	maxBackoff = 5 * time.Second
 )
 
-// pullMore asks for work as long as slots are free: one poll at a time, since each reserves all free slots; and where every lane
-// is known to be empty, it parks a pull on each.
+// pullMore asks for work as long as slots are free: one poll at a time, since each reserves all free slots; and where every
+// lane is known to be empty, it parks a pull on each.
 func (l *loop) pullMore(now time.Time) {
 	for l.free > 0 && l.asked == nil {
 		ln := l.pick(now)
@@ -210,8 +210,8 @@ func (l *loop) reconnected() {
 	}
 }
 
-// closeInbox ends a lane of a subscription that has ended: at once where a pull is parked, since the broker drops it with the inbox;
-// after its answer where a poll is under way. What arrives meanwhile is given back.
+// closeInbox ends a lane of a subscription that has ended: at once where a pull is parked, since the broker drops it with
+// the inbox; after its answer where a poll is under way. What arrives meanwhile is given back.
 func (l *loop) closeInbox(ln *lane, now time.Time) {
 	switch {
 	case ln.closed || ln.state == polled:

@@ -47,17 +47,24 @@ func NewLog(js jetstream.JetStream, cfg LogConfig) *Log {
 	return &Log{js: js, nc: js.Conn(), recheck: cfg.Recheck, logger: cfg.Logger}
 }
 
-// maxBusy bounds how often an append is repeated because another one to the same task was under way and came to nothing.
-const maxBusy = 5
+// maxBusy bounds how often an append is repeated because the broker still has another one to the task under way, with waits
+// that double from busyWait: half a second altogether. A stream with replicas acknowledges an append a moment before it
+// takes the next one to the same subject, so even a lone writer that is quick meets this.
+const (
+	maxBusy  = 10
+	busyWait = 500 * time.Microsecond
+)
 
-// Append implements task.Log. The broker compares e's predecessor with the last message of the subject and stores e in one step;
-// a refusal costs one leader read more, which tells whether e itself is there already or somebody else was faster.
+// Append implements task.Log. The broker compares e's predecessor with the last message of the subject and stores e in one
+// step; a refusal costs one leader read more, which tells whether e itself is there already, somebody else was faster, or
+// nothing has come of another append yet.
 func (l *Log) Append(ctx context.Context, e events.Event, after uint64) (uint64, error) {
+	op := "append " + string(e.Type)
 	subject := events.Subject(e.Tenant, e.Task)
-	for try := 1; ; try++ {
+	for wait, try := busyWait, 1; ; wait, try = 2*wait, try+1 {
 		msg, err := encode(subject, e, 1)
 		if err != nil {
-			return 0, fmt.Errorf("append %s: %w", e.Type, err)
+			return 0, fmt.Errorf("%s: %w", op, err)
 		}
 		if !l.unfenced {
 			msg.Header[natsgo.ExpectedLastSubjSeqHdr] = []string{strconv.FormatUint(after, 10)}
@@ -67,18 +74,23 @@ func (l *Log) Append(ctx context.Context, e events.Event, after uint64) (uint64,
 			return seq, nil
 		}
 		if !isConflict(err) {
-			return 0, broken(ctx, "append "+string(e.Type), err)
+			return 0, broken(ctx, op, err)
 		}
 		last, err := l.leaderRead(ctx, getRequest{LastFor: subject})
 		switch {
 		case err != nil && !errors.Is(err, errNoMessage):
-			return 0, broken(ctx, "append "+string(e.Type), err)
+			return 0, broken(ctx, op, err)
 		case last.ID == e.ID && e.ID != "":
 			return last.Seq, nil
 		case last.Seq != after:
 			return 0, &task.StaleError{Last: last}
 		case try == maxBusy:
-			return 0, fault.After(comeBack, "append %s: another append to the task is under way", e.Type)
+			return 0, fault.After(comeBack, "%s: another append to the task is under way", op)
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return 0, broken(ctx, op, ctx.Err())
 		}
 	}
 }
@@ -102,8 +114,8 @@ func (l *Log) History(ctx context.Context, tenant, id string, after uint64, limi
 	return found, nil
 }
 
-// history returns what is on a subject. A message that cannot be decoded is an event of nothing but its sequence, and the first
-// such error is returned apart.
+// history returns what is on a subject. A message that cannot be decoded is an event of nothing but its sequence, and the
+// first such error is returned apart.
 func (l *Log) history(ctx context.Context, subject string, after uint64, limit int) (found []events.Event, malformed, err error) {
 	direct, err := l.newDirect(subject)
 	if err != nil {

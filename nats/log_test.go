@@ -96,7 +96,7 @@ func TestLog_SaysWhenTheBrokerIsAway(t *testing.T) {
 	_, waitingErr := queue.Waiting(t.Context())
 	for name, err := range map[string]error{
 		"Append": appendErr, "Last": lastErr, "History": historyErr, "Follow": followErr, "Latest": latestErr, "Waiting": waitingErr,
-		"Dispatch": queue.Dispatch(t.Context(), q),
+		"Dispatch": queue.Dispatch(t.Context(), tasktest.EntryOf(t, q), q),
 		"Report":   log.Report(t.Context(), tasktest.Event(t, "school", q.Task, events.Progress{Attempt: 1})),
 	} {
 		if !fault.Is(err, fault.Unavailable) || fault.RetryAfter(err) == 0 {

@@ -13,7 +13,6 @@ import (
 // subscription is one call of Subscribe.
 type subscription struct {
 	ctx     context.Context // what message contexts come from: the caller's values without its end
-	topic   string
 	out     chan *message.Message
 	stop    chan struct{} // closed when the pulling ends
 	unwatch func() bool   // forgets the caller's context
@@ -23,8 +22,8 @@ type subscription struct {
 	inboxes int  // lanes whose inbox is open
 }
 
-// loop decides what a Subscriber pulls and when it is closed. One goroutine owns all of it; deliveries run beside it and report
-// back. Each turn takes one event and then does whatever has become possible.
+// loop decides what a Subscriber pulls and when it is closed. One goroutine owns all of it; deliveries run beside it and
+// report back. Each turn takes one event and then does whatever has become possible.
 type loop struct {
 	*Subscriber
 	free    int // slots that are neither taken nor reserved
@@ -94,6 +93,9 @@ func (l *loop) run() {
 	l.beats.close()
 	for len(l.arrivals) > 0 {
 		l.refuse(<-l.arrivals)
+	}
+	if nc := l.js.Conn(); nc.IsConnected() {
+		_ = nc.FlushTimeout(grace) // the verdicts are with the broker when Close returns
 	}
 }
 
@@ -200,7 +202,7 @@ func (l *loop) begin(d *delivery) {
 	l.running[d] = struct{}{}
 	d.lane.sub.active++
 	l.deliveries.Go(func() {
-		l.Subscriber.deliver(d, msg)
+		l.deliver(d, msg)
 		l.finished <- d
 	})
 }
@@ -234,12 +236,12 @@ func (l *loop) serveHeld(now time.Time) {
 // giveBack returns a message that nobody has seen. Where that fails it comes again after AckWait.
 func (l *loop) giveBack(d *delivery) {
 	l.beats.remove(d)
-	_ = l.js.Conn().Publish(d.reply, ackNak)
+	_ = l.js.Conn().Publish(d.reply, []byte(ackNak))
 }
 
 // refuse gives back what arrived for a subscription that is gone.
 func (l *loop) refuse(msg *natsgo.Msg) {
 	if _, err := parsePlace(msg.Reply); err == nil {
-		_ = l.js.Conn().Publish(msg.Reply, ackNak)
+		_ = l.js.Conn().Publish(msg.Reply, []byte(ackNak))
 	}
 }

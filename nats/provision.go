@@ -12,8 +12,8 @@ import (
 )
 
 // Provision makes streams and consumers as t says, and changes those that differ where the broker allows it. It returns a
-// line for each thing that it made or changed, none when all was well, also together with an error. It never deletes: consumers
-// of a kind that is gone stay with what waits for them. Settings that t says nothing about are left as they are.
+// line for each thing that it made or changed, none when all was well, also together with an error. It never deletes:
+// consumers of a kind that is gone stay with what waits for them. Settings that t says nothing about are left as they are.
 //
 // It is one explicit step (toolboxai migrate, and dev) before any other process starts, and may be repeated at will.
 func Provision(ctx context.Context, js jetstream.JetStream, t Topology) (changes []string, err error) {
@@ -44,8 +44,10 @@ func Provision(ctx context.Context, js jetstream.JetStream, t Topology) (changes
 func provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) ([]string, error) {
 	stream, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		_, err = js.CreateStream(ctx, want)
-		return []string{"stream " + want.Name + ": created"}, err
+		if _, err := js.CreateStream(ctx, want); err != nil {
+			return nil, err
+		}
+		return []string{"stream " + want.Name + ": created"}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -85,8 +87,10 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream
 func provisionConsumer(ctx context.Context, js jetstream.JetStream, stream string, want jetstream.ConsumerConfig) ([]string, error) {
 	consumer, err := js.Consumer(ctx, stream, want.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		_, err = js.CreateConsumer(ctx, stream, want)
-		return []string{"consumer " + stream + "/" + want.Durable + ": created"}, err
+		if _, err := js.CreateConsumer(ctx, stream, want); err != nil {
+			return nil, err
+		}
+		return []string{"consumer " + stream + "/" + want.Durable + ": created"}, nil
 	}
 	if err != nil {
 		return nil, err

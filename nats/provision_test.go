@@ -99,7 +99,7 @@ func TestProvision_RefusesNonsense(t *testing.T) {
 		}
 	}
 	// What cannot be changed is refused by the broker, and says so.
-	if _, err := nats.Provision(t.Context(), broker.JS, nats.Topology{Kinds: natstest.Kinds}); err == nil || !strings.Contains(err.Error(), "storage") {
+	if _, err := nats.Provision(t.Context(), broker.JS, nats.Topology{Kinds: natstest.Kinds()}); err == nil || !strings.Contains(err.Error(), "storage") {
 		t.Errorf("streams moved from memory to disk: %v", err)
 	}
 }

@@ -21,7 +21,8 @@ type puller struct {
 	n       uint64 // number of the last pull
 }
 
-// newPuller opens an inbox whose messages go to arrivals. What does not fit there is dropped, and delivered again after AckWait.
+// newPuller opens an inbox whose messages go to arrivals. What does not fit there is dropped, and delivered again after
+// AckWait.
 func newPuller(nc *natsgo.Conn, stream, consumer string, arrivals chan *natsgo.Msg) (*puller, error) {
 	p := &puller{nc: nc, subject: "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer, inbox: nc.NewInbox()}
 	sub, err := nc.ChanSubscribe(p.inbox+".*", arrivals)
@@ -52,8 +53,8 @@ func (p *puller) pull(req pullRequest) error {
 	return p.nc.PublishRequest(p.subject, p.inbox+"."+strconv.FormatUint(p.n, 10), data)
 }
 
-// status returns what the broker says about a pull instead of a message, and whether it says anything. about is false for pulls
-// before the last one.
+// status returns what the broker says about a pull instead of a message, and whether it says anything. about is false for
+// pulls before the last one.
 func (p *puller) status(msg *natsgo.Msg) (code int, text string, about, is bool) {
 	value := msg.Header.Get("Status")
 	if value == "" || len(msg.Data) > 0 {
@@ -73,8 +74,8 @@ const (
 	statusNoResponders = 503 // there is no such consumer, or nobody leads it
 )
 
-// drain ends the inbox. done is called once nothing can arrive any more; what the broker sent before that does arrive. The client
-// library calls it under its own lock: done must neither wait nor call the connection.
+// drain ends the inbox. done is called once nothing can arrive any more; what the broker sent before that does arrive. The
+// client library calls it under its own lock: done must neither wait nor call the connection.
 func (p *puller) drain(done func()) error {
 	p.sub.SetClosedHandler(func(string) { done() })
 	return p.sub.Drain()
@@ -88,8 +89,8 @@ type place struct {
 	pending     uint64 // messages behind it
 }
 
-// parsePlace reads $JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<time>.<pending>, or the longer form with
-// <domain>.<account> before the stream.
+// parsePlace reads $JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<time>.<pending>, or the longer
+// form with <domain>.<account> before the stream.
 func parsePlace(reply string) (place, error) {
 	tokens := strings.Split(reply, ".")
 	first := 4

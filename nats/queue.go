@@ -2,7 +2,6 @@ package nats
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -29,7 +28,7 @@ type Queue struct {
 
 	mu    sync.Mutex
 	fill  fill
-	asked chan struct{} // closed when the request that is under way ends; nil when none is
+	asked chan struct{} // closed when the request that is under way has ended; nil when none is
 }
 
 var _ task.Queue = (*Queue)(nil)
@@ -45,9 +44,11 @@ func NewQueue(js jetstream.JetStream, cfg QueueConfig) (*Queue, error) {
 
 // Dispatch implements task.Queue. The subject names kind, lane, task and the number of the dispatch, and the stream holds one
 // message of each: the broker itself refuses the second.
-func (q *Queue) Dispatch(ctx context.Context, e events.Event) error {
-	d, err := dispatchOf(e)
-	if err != nil {
+func (q *Queue) Dispatch(ctx context.Context, d events.Dispatch, e events.Event) error {
+	if e.Type != events.TypeQueued || e.Task != d.Task || e.Tenant != d.Tenant {
+		return fmt.Errorf("%w: %s of task %s does not ask for dispatch %s", events.ErrMalformed, e.Type, e.Task, d.Subject())
+	}
+	if _, err := events.ParseDispatch(d.Subject()); err != nil {
 		return fmt.Errorf("dispatch task %s: %w", e.Task, err)
 	}
 	msg, err := encode(d.Subject(), e, 2)
@@ -63,27 +64,7 @@ func (q *Queue) Dispatch(ctx context.Context, e events.Event) error {
 	return broken(ctx, "dispatch task "+e.Task, err)
 }
 
-// dispatchOf returns the queue entry that a task.queued event asks for. Its input is not looked at.
-func dispatchOf(e events.Event) (events.Dispatch, error) {
-	if e.Type != events.TypeQueued {
-		return events.Dispatch{}, fmt.Errorf("%w: %s is no %s", events.ErrMalformed, e.Type, events.TypeQueued)
-	}
-	var p struct {
-		Kind     string      `json:"kind"`
-		Priority events.Lane `json:"priority"`
-		Dispatch int         `json:"dispatch"`
-	}
-	if err := json.Unmarshal(e.Data, &p); err != nil {
-		return events.Dispatch{}, fmt.Errorf("%w: body of %s: %w", events.ErrMalformed, e.Type, err)
-	}
-	d := events.Dispatch{Kind: p.Kind, Lane: p.Priority, Tenant: e.Tenant, Task: e.Task, N: p.Dispatch}
-	if _, err := events.ParseDispatch(d.Subject()); err != nil {
-		return events.Dispatch{}, err
-	}
-	return d, nil
-}
-
-// fill is how full the stream was.
+// fill is how full the stream was. One without limits stands for not knowing.
 type fill struct {
 	at             time.Time
 	msgs, maxMsgs  int64
@@ -98,19 +79,20 @@ func (f fill) full(share float64) bool {
 // fillAge is how old an answer of Admit may be.
 const fillAge = time.Second
 
-// Admit implements task.Queue. The stream's state is asked for at most once a second, by one caller for all. While it cannot be
-// had, work is admitted: the append that follows tells whether the broker is there, and waits out an election.
+// Admit implements task.Queue. The stream's state is asked for at most once a second, by one caller for all. While it
+// cannot be had, work is admitted: the append that follows tells whether the broker is there, and waits out an election.
 func (q *Queue) Admit(ctx context.Context) error {
 	f, err := q.state(ctx)
-	if cause := ctx.Err(); err != nil && cause != nil {
-		return fmt.Errorf("admit: %w", cause)
-	}
-	if err == nil && f.full(q.fullAt) {
+	switch {
+	case err != nil:
+		return fmt.Errorf("admit: %w", err)
+	case f.full(q.fullAt):
 		return fault.After(comeBack, "the queue is full: %d tasks wait or run", f.msgs)
 	}
 	return nil
 }
 
+// state returns how full the stream is, as far as that can be told. Its only error is ctx's.
 func (q *Queue) state(ctx context.Context) (fill, error) {
 	for {
 		q.mu.Lock()
@@ -118,32 +100,40 @@ func (q *Queue) state(ctx context.Context) (fill, error) {
 			defer q.mu.Unlock()
 			return q.fill, nil
 		}
-		if asked := q.asked; asked != nil {
-			q.mu.Unlock()
+		asked := q.asked
+		if asked == nil {
+			q.asked = make(chan struct{})
+		}
+		q.mu.Unlock()
+		if asked == nil {
+			q.refresh(ctx)
+		} else {
 			select {
 			case <-asked:
-				continue
 			case <-ctx.Done():
-				return fill{}, ctx.Err()
 			}
 		}
-		done := make(chan struct{})
-		q.asked = done
-		q.mu.Unlock()
-		f, err := q.ask(ctx)
-		q.mu.Lock()
-		if err == nil {
-			q.fill = f
+		if err := ctx.Err(); err != nil {
+			return fill{}, err
 		}
-		q.asked = nil
-		q.mu.Unlock()
-		close(done)
-		return f, err
 	}
+}
+
+// refresh asks the broker, on behalf of everybody who waits. Not to know is an answer as well, except to a caller who left.
+func (q *Queue) refresh(ctx context.Context) {
+	f := q.ask(ctx)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if ctx.Err() == nil {
+		q.fill = f
+	}
+	close(q.asked)
+	q.asked = nil
 }
 
 // streamState is what STREAM.INFO says.
 type streamState struct {
+	answer
 	Config struct {
 		MaxMsgs  int64 `json:"max_msgs"`
 		MaxBytes int64 `json:"max_bytes"`
@@ -158,17 +148,17 @@ type streamState struct {
 
 const streamInfo = "$JS.API.STREAM.INFO."
 
-func (q *Queue) ask(ctx context.Context) (fill, error) {
-	ctx, cancel := context.WithTimeout(ctx, fillAge)
+func (q *Queue) ask(ctx context.Context) fill {
+	bounded, cancel := context.WithTimeout(ctx, fillAge)
 	defer cancel()
 	var s streamState
-	if err := ask(ctx, q.nc, streamInfo+events.StreamTasks, nil, &s); err != nil {
-		return fill{}, err
+	if err := ask(bounded, q.nc, streamInfo+events.StreamTasks, nil, &s); err != nil {
+		return fill{at: time.Now()}
 	}
 	return fill{
 		at: time.Now(), msgs: int64(s.State.Messages), maxMsgs: s.Config.MaxMsgs,
 		size: int64(s.State.Bytes), maxBytes: s.Config.MaxBytes,
-	}, nil
+	}
 }
 
 // maxPages bounds Waiting: the broker gives 100,000 subjects a page.

@@ -30,14 +30,14 @@ func TestQueue_RefusesWhenItIsFull(t *testing.T) {
 			var full error
 			for full == nil && len(taken) < 50 {
 				q := history(t, log, 1)[0]
-				if full = queue.Dispatch(t.Context(), q); full == nil {
+				if full = queue.Dispatch(t.Context(), tasktest.EntryOf(t, q), q); full == nil {
 					taken = append(taken, q)
 				}
 			}
 			if !fault.Is(full, fault.Unavailable) || fault.RetryAfter(full) == 0 || len(taken) < 2 {
 				t.Fatalf("after %d dispatches: got %v, want Unavailable with a RetryAfter", len(taken), full)
 			}
-			if err := queue.Dispatch(t.Context(), taken[0]); err != nil {
+			if err := queue.Dispatch(t.Context(), tasktest.EntryOf(t, taken[0]), taken[0]); err != nil {
 				t.Errorf("a dispatch that waits already: got %v", err)
 			}
 			if name == "Bytes" {
@@ -105,7 +105,7 @@ func TestQueue_HoldsAReplayBesideTheDispatchBefore(t *testing.T) {
 	e := tasktest.QueuedEvent(t, "school")
 	for n := range 2 {
 		replay := tasktest.Event(t, "school", e.Task, events.Queued{Kind: "quiz", Input: []byte(`{}`), Priority: events.Normal, Dispatch: n + 1})
-		if err := queue.Dispatch(t.Context(), replay); err != nil {
+		if err := queue.Dispatch(t.Context(), tasktest.EntryOf(t, replay), replay); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -14,8 +14,8 @@ import (
 )
 
 // Reads of the log come in two kinds. A leader read (STREAM.MSG.GET) is answered by the stream's leader and sees every
-// acknowledged append. A direct read (DIRECT.GET) is answered by any replica and may miss the newest; in return it gives a whole
-// history in one round trip. What a direct read gives is always the beginning of what the leader has.
+// acknowledged append. A direct read (DIRECT.GET) is answered by any replica and may miss the newest; in return it gives a
+// whole history in one round trip. What a direct read gives is always the beginning of what the leader has.
 
 const (
 	leaderGet   = "$JS.API.STREAM.MSG.GET."
@@ -40,20 +40,21 @@ type getRequest struct {
 // leaderRead returns the one message of the log that get asks for, or errNoMessage. When that message cannot be decoded, the
 // event has its sequence all the same.
 func (l *Log) leaderRead(ctx context.Context, get getRequest) (events.Event, error) {
-	var answer struct {
+	var found struct {
+		answer
 		Message struct {
 			Seq    uint64 `json:"seq"`
 			Header []byte `json:"hdrs"`
 			Data   []byte `json:"data"`
 		} `json:"message"`
 	}
-	if err := ask(ctx, l.nc, leaderGet+events.StreamEvents, get, &answer); err != nil {
+	if err := ask(ctx, l.nc, leaderGet+events.StreamEvents, get, &found); err != nil {
 		if isNoMessage(err) {
 			return events.Event{}, errNoMessage
 		}
 		return events.Event{}, err
 	}
-	m := answer.Message
+	m := found.Message
 	var header natsgo.Header
 	if len(m.Header) > 0 {
 		var err error
@@ -95,8 +96,8 @@ func (r *directRead) ask(after uint64, limit int) error {
 	return r.log.nc.PublishRequest(directGet+events.StreamEvents, r.sub.Subject, data)
 }
 
-// page passes on what the last ask gives, and reports whether there is more behind it. Where the answers stop halfway it reports
-// no error: the caller compares with the leader.
+// page passes on what the last ask gives, and reports whether there is more behind it. Where the answers stop halfway it
+// reports no error: the caller compares with the leader.
 func (r *directRead) page(ctx context.Context, add func(events.Event, error)) (more bool, err error) {
 	stopped := time.NewTimer(directPatience)
 	defer stopped.Stop()

@@ -92,15 +92,15 @@ func (m *mortal) connect(t *testing.T) *natstest.Broker {
 	return &natstest.Broker{Conn: nc, JS: js}
 }
 
-// A platform in small works while its broker is killed: submitters, two workers, a recorder. What was acknowledged is on the log,
-// once, and every task ends once; nothing waits for anything but the broker.
+// A platform in small works while its broker is killed: submitters, two workers, a recorder. What was acknowledged is on
+// the log, once, and every task ends once; nothing waits for anything but the broker.
 func TestPlatform_LosesNothingWhenTheBrokerIsKilled(t *testing.T) {
 	t.Parallel()
 	const kills, tasks = 3, 240
 	broker := startMortal(t)
 	client := broker.connect(t)
 	until(t, "the broker is provisioned", func() bool {
-		_, err := nats.Provision(t.Context(), client.JS, nats.Topology{Kinds: natstest.Kinds, AckWait: time.Second, PinTTL: time.Second})
+		_, err := nats.Provision(t.Context(), client.JS, nats.Topology{Kinds: natstest.Kinds(), AckWait: time.Second, PinTTL: time.Second})
 		return err == nil
 	})
 	recorded := startReader(t, client, broker.connect(t).Conn, nats.FeedConfig{Wait: time.Millisecond}, nil)
@@ -162,7 +162,7 @@ func submit(t *testing.T, log *nats.Log, queue *nats.Queue) string {
 	e := tasktest.QueuedEvent(t, "school")
 	err := task.Patiently(t.Context(), 2*patience, func(ctx context.Context) (err error) { e.Seq, err = log.Append(ctx, e, 0); return err })
 	if err == nil {
-		err = task.Patiently(t.Context(), 2*patience, func(ctx context.Context) error { return queue.Dispatch(ctx, e) })
+		err = task.Patiently(t.Context(), 2*patience, func(ctx context.Context) error { return queue.Dispatch(ctx, tasktest.EntryOf(t, e), e) })
 	}
 	if err != nil {
 		t.Errorf("submit: %v", err)

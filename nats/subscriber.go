@@ -32,14 +32,16 @@ func WorkConsumers(kind string) []ConsumerRef {
 
 // SubscriberConfig sets a Subscriber's bounds. Zero fields take the defaults.
 type SubscriberConfig struct {
-	Slots        int                              // messages in progress at once, over all topics; 10
-	Consumers    func(topic string) []ConsumerRef // of a topic, the most urgent first; WorkConsumers
-	DrainTimeout time.Duration                    // how long Close lets messages in progress go on; 30 s
-	HandBack     time.Duration                    // how long handlers may take to settle after that, once their contexts are cancelled; 5 s
-	DrainCause   error                            // the cause of those cancelled contexts; ErrDraining
-	ParkWait     time.Duration                    // how long one request waits for work; 5 s
-	HoldWait     time.Duration                    // how long a message that came while all slots were taken waits for one; 1 s
+	Slots        int           // messages in progress at once, over all topics; 10
+	DrainTimeout time.Duration // how long Close lets messages in progress go on; 30 s
+	HandBack     time.Duration // how long handlers may take to settle once their contexts are cancelled after that; 5 s
+	DrainCause   error         // the cause of those cancelled contexts; ErrDraining
+	ParkWait     time.Duration // how long one request waits for work; 5 s
+	HoldWait     time.Duration // how long a message that came while all slots were taken waits for one; 1 s
 	Logger       *slog.Logger
+
+	// Consumers returns the consumers of a topic, the most urgent first; WorkConsumers.
+	Consumers func(topic string) []ConsumerRef
 }
 
 // ErrDraining is the cause of message contexts that Close cancels, unless the configuration names another.
@@ -49,14 +51,15 @@ var ErrDraining = errors.New("the process is stopping and hands its work back")
 // explicit acknowledgement, its lanes.
 //
 // Slots bound what is in progress, over all topics. A message takes one when it is delivered and gives it back when it is
-// settled. While slots are free and work waits, lanes are asked in order of urgency, and the other way round every eighth time, so that
-// no lane starves. While nothing waits, one request is parked on each lane; it holds no slot, so that work starts at once and idle
-// topics cost nothing. A message that comes through a parked request and finds no slot within HoldWait is handed back.
+// settled. While slots are free and work waits, lanes are asked in order of urgency, and the other way round every eighth
+// time, so that no lane starves. While nothing waits, one request is parked on each lane; it holds no slot, so that work
+// starts at once and idle topics cost nothing. A message that comes through a parked request and finds no slot within
+// HoldWait is handed back.
 //
-// From receipt to settlement a message is kept alive (InProgress) every AckWait/4.5. When it lapses all the same because the broker
-// was away, and comes again to the process that works on it, it is not handed out a second time. Ack acknowledges it; Nack gives it
-// back, after the duration in its metadata under events.HeaderRetryAfter when that is set. Metadata holds the message's headers,
-// its subject under events.HeaderQueueSubject, and MetaDeliveries; UUID is its ce-id.
+// From receipt to settlement a message is kept alive (InProgress) every AckWait/4.5. When it lapses all the same because
+// the broker was away, and comes again to the process that works on it, it is not handed out a second time. Ack
+// acknowledges it; Nack gives it back, after the duration in its metadata under events.HeaderRetryAfter when that is set.
+// Metadata holds the message's headers, its subject under events.HeaderQueueSubject, and MetaDeliveries; UUID is its ce-id.
 //
 // A message's context is not cancelled with the one given to Subscribe, which only ends the pulling: what is in progress may
 // finish. It is cancelled when the message is settled, and by Close.
@@ -107,23 +110,23 @@ func NewSubscriber(js jetstream.JetStream, cfg SubscriberConfig) (*Subscriber, e
 		return nil, errors.New("subscriber: a duration is negative")
 	}
 	s := &Subscriber{
-		cfg: cfg, js: js, beats: newHeartbeats(js.Conn()),
+		cfg: cfg, js: js, beats: newHeartbeats(js.Conn()), up: js.Conn().StatusChanged(natsgo.CONNECTED),
 		calls: make(chan func(*loop)), arrivals: make(chan *natsgo.Msg, maxArrivals), finished: make(chan *delivery, cfg.Slots),
-		up: js.Conn().StatusChanged(natsgo.CONNECTED), wake: make(chan struct{}, 1), abort: make(chan struct{}), done: make(chan struct{}),
+		wake: make(chan struct{}, 1), abort: make(chan struct{}), done: make(chan struct{}),
 	}
 	go newLoop(s).run()
 	return s, nil
 }
 
-// Subscribe starts to pull a topic's consumers, which must exist, and returns the channel of its messages. The channel is closed
-// when ctx has ended, or Close was called, and everything that was handed out is settled. Messages in the channel are
-// delivered side by side, not one by one.
+// Subscribe starts to pull a topic's consumers, which must exist, and returns the channel of its messages. The channel is
+// closed when ctx has ended, or Close was called, and everything that was handed out is settled. Messages in the channel
+// are delivered side by side, not one by one.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	refs := s.cfg.Consumers(topic)
 	if len(refs) == 0 {
 		return nil, fmt.Errorf("subscribe to %s: it has no consumers", topic)
 	}
-	sub := &subscription{ctx: context.WithoutCancel(ctx), topic: topic, out: make(chan *message.Message), stop: make(chan struct{})}
+	sub := &subscription{ctx: context.WithoutCancel(ctx), out: make(chan *message.Message), stop: make(chan struct{})}
 	for rank, ref := range refs {
 		consumer, err := s.js.Consumer(ctx, ref.Stream, ref.Name)
 		if err != nil {

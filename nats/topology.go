@@ -97,8 +97,9 @@ func (t Topology) streams() []jetstream.StreamConfig {
 			MaxMsgs: t.TasksMaxMsgs, MaxBytes: t.TasksMaxBytes, MaxMsgsPerSubject: 1, DiscardNewPerSubject: true,
 		},
 		{
-			Name: events.StreamProgress, Subjects: []string{events.AllProgress}, Description: "the last progress report of each task; may be lost",
-			Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, Storage: jetstream.MemoryStorage, Replicas: 1,
+			Name: events.StreamProgress, Subjects: []string{events.AllProgress},
+			Description: "the last progress report of each task; may be lost",
+			Retention:   jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, Storage: jetstream.MemoryStorage, Replicas: 1,
 			MaxAge: time.Hour, MaxBytes: t.ProgressMaxBytes, MaxMsgs: -1, MaxMsgsPerSubject: 1,
 			AllowDirect: true, RePublish: live,
 		},

@@ -13,10 +13,10 @@ import (
 	"github.com/toolboxai/orchestrator/events"
 )
 
-// WatchLatest calls fn with the last event of every task on the log, in log order, and then with each new event, until ctx ends;
-// then it returns nil. The events have no Data. Where the broker is away or something is lost on the way it goes on from where it was:
-// then an event that is not its task's last may come before that. It returns an error when the stream does not exist or the connection
-// is closed for good. fn is called by one goroutine.
+// WatchLatest calls fn with the last event of every task on the log, in log order, and then with each new event, until ctx
+// ends; then it returns nil. The events have no Data. Where the broker is away or something is lost on the way it goes on
+// from where it was: then an event that is not its task's last may come before that. It returns an error when the stream
+// does not exist or the connection is closed for good. fn is called by one goroutine.
 func (l *Log) WatchLatest(ctx context.Context, fn func(events.Event)) error {
 	for failures := 0; ; failures++ {
 		began := time.Now()
@@ -24,9 +24,10 @@ func (l *Log) WatchLatest(ctx context.Context, fn func(events.Event)) error {
 		if time.Since(began) > time.Minute {
 			failures = 0
 		}
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // being stopped is how a watch ends
+		}
 		switch {
-		case ctx.Err() != nil:
-			return nil
 		case errors.Is(err, jetstream.ErrStreamNotFound), l.nc.IsClosed():
 			return fmt.Errorf("watch the log: %w", err)
 		case failures == 0:
@@ -72,8 +73,8 @@ func (l *Log) watchLatest(ctx context.Context, fn func(events.Event)) error {
 // progressPending is how many reports of all tasks wait for a slow watcher. What comes on top is lost.
 const progressPending = 4096
 
-// WatchProgress calls fn with the progress reports of all tasks as they come until ctx ends; then it returns nil. Reports may be lost. It
-// returns an error when the connection is closed for good. fn is called by one goroutine.
+// WatchProgress calls fn with the progress reports of all tasks as they come until ctx ends; then it returns nil. Reports
+// may be lost. It returns an error when the connection is closed for good. fn is called by one goroutine.
 func (l *Log) WatchProgress(ctx context.Context, fn func(events.Event)) error {
 	live := make(chan *natsgo.Msg, progressPending)
 	sub, err := l.nc.ChanSubscribe(events.Live(events.AllProgress), live)

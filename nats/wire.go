@@ -14,8 +14,8 @@ import (
 	"github.com/toolboxai/orchestrator/internal/fault"
 )
 
-// replyTimeout bounds the wait for one answer of the broker, which may have died before it gave it: long enough for a slow disk,
-// short enough for several tries while an edge is patient. A call may end earlier with its context.
+// replyTimeout bounds the wait for one answer of the broker, which may have died before it gave it: long enough for a slow
+// disk, short enough for several tries while an edge is patient. A call may end earlier with its context.
 const replyTimeout = 3 * time.Second
 
 // attributes is how many headers an event has at the most.
@@ -78,8 +78,8 @@ func store(ctx context.Context, nc *natsgo.Conn, msg *natsgo.Msg) (uint64, error
 		return 0, err
 	}
 	var ack struct {
-		Seq   uint64              `json:"seq"`
-		Error *jetstream.APIError `json:"error"`
+		answer
+		Seq uint64 `json:"seq"`
 	}
 	if err := json.Unmarshal(reply.Data, &ack); err != nil {
 		return 0, fmt.Errorf("decode the acknowledgement: %w", err)
@@ -93,8 +93,15 @@ func store(ctx context.Context, nc *natsgo.Conn, msg *natsgo.Msg) (uint64, error
 	return ack.Seq, nil
 }
 
-// ask calls the JetStream API and decodes its answer into out. A refusal is a *jetstream.APIError.
-func ask(ctx context.Context, nc *natsgo.Conn, subject string, in, out any) error {
+// answer is what every answer of the JetStream API may hold instead of what was asked for.
+type answer struct {
+	Error *jetstream.APIError `json:"error"`
+}
+
+func (a *answer) refusal() *jetstream.APIError { return a.Error }
+
+// ask calls the JetStream API and decodes its answer into out, which embeds answer. A refusal is a *jetstream.APIError.
+func ask(ctx context.Context, nc *natsgo.Conn, subject string, in any, out interface{ refusal() *jetstream.APIError }) error {
 	var data []byte
 	if in != nil {
 		var err error
@@ -106,17 +113,11 @@ func ask(ctx context.Context, nc *natsgo.Conn, subject string, in, out any) erro
 	if err != nil {
 		return err
 	}
-	var refusal struct {
-		Error *jetstream.APIError `json:"error"`
-	}
-	if err := json.Unmarshal(reply.Data, &refusal); err != nil {
-		return fmt.Errorf("decode an answer: %w", err)
-	}
-	if refusal.Error != nil {
-		return refusal.Error
-	}
 	if err := json.Unmarshal(reply.Data, out); err != nil {
 		return fmt.Errorf("decode an answer: %w", err)
+	}
+	if refusal := out.refusal(); refusal != nil {
+		return refusal
 	}
 	return nil
 }

@@ -156,7 +156,7 @@ func (r *Reconciler) dispatch(ctx context.Context, k taskKey) error {
 	if err != nil {
 		return err
 	}
-	if err := r.Queue.Dispatch(ctx, e); err != nil {
+	if err := r.Queue.Dispatch(ctx, t.DispatchEntry(), e); err != nil {
 		return err
 	}
 	r.Logger.InfoContext(ctx, "task dispatched again: it was on record and not in the queue",

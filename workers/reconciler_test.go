@@ -35,7 +35,7 @@ func TestReconciler_DispatchesWhatIsOnRecordAndNotInTheQueue(t *testing.T) {
 		waits := workerstest.Queue(t, m, "quiz", []byte(`{}`))
 		done := workerstest.Queue(t, m, "quiz", []byte(`{}`))
 		gone := tasktest.QueuedEvent(t, "school") // aged out of the log
-		if err := m.Dispatch(t.Context(), waits); err != nil {
+		if err := m.Dispatch(t.Context(), tasktest.EntryOf(t, waits), waits); err != nil {
 			t.Fatal(err)
 		}
 		cancelled := tasktest.MustAppend(t, m, tasktest.Event(t, "school", done.Task, events.Cancelled{By: "u"}), done.Seq)

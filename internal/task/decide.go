@@ -117,9 +117,11 @@ func (s *Service) Replay(ctx context.Context, tenant, id string, req ReplayReque
 	if err != nil {
 		return Task{}, err
 	}
-	s.dispatch(ctx, e)
-	err = t.Apply(e)
-	return t, err
+	if err := t.Advance(e, q); err != nil {
+		return Task{}, err
+	}
+	s.dispatch(ctx, t, e)
+	return t, nil
 }
 
 func stateText(t Task) string {

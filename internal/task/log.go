@@ -57,9 +57,10 @@ type Queue interface {
 	// up to a second old.
 	Admit(ctx context.Context) error
 
-	// Dispatch queues the task of e, a task.queued event with its Seq. A dispatch that waits already is left alone, and
-	// that is a success. Unavailable when the queue is full or cannot be reached.
-	Dispatch(ctx context.Context, e events.Event) error
+	// Dispatch queues d, which e asks for: the task.queued event of that dispatch, with its Seq. One that waits already is left
+	// alone, and that is a success. ErrMalformed for an event of another type or task; Unavailable when the queue is full
+	// or cannot be reached.
+	Dispatch(ctx context.Context, d events.Dispatch, e events.Event) error
 
 	// Waiting returns the dispatches that are in the queue or held by a worker.
 	Waiting(ctx context.Context) ([]events.Dispatch, error)

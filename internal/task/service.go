@@ -115,7 +115,7 @@ func (s *Service) Submit(ctx context.Context, sub Submission) (Task, bool, error
 	if err := t.Advance(e, queued); err != nil {
 		return Task{}, false, err
 	}
-	s.dispatch(ctx, e)
+	s.dispatch(ctx, t, e)
 	return t, true, nil
 }
 
@@ -173,7 +173,7 @@ func (s *Service) existing(ctx context.Context, sub Submission, id, hash string)
 	}
 	if t.State == Queued {
 		if e, err := QueuedEvent(ctx, s.Log, t); err == nil {
-			s.dispatch(ctx, e)
+			s.dispatch(ctx, t, e)
 		}
 	}
 	return t, false, nil
@@ -192,8 +192,8 @@ func QueuedEvent(ctx context.Context, log Log, t Task) (events.Event, error) {
 }
 
 // dispatch queues what is on record already. A failure is no failure of the caller's request: the reconciler repeats it.
-func (s *Service) dispatch(ctx context.Context, e events.Event) {
-	err := s.Queue.Dispatch(ctx, e)
+func (s *Service) dispatch(ctx context.Context, t Task, e events.Event) {
+	err := s.Queue.Dispatch(ctx, t.DispatchEntry(), e)
 	if err != nil {
 		s.Logger.WarnContext(ctx, "dispatch put off until the reconciler's next round", "task_id", e.Task, "tenant", e.Tenant, "error", err)
 	}

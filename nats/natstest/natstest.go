@@ -10,8 +10,8 @@ import (
 	"github.com/toolboxai/orchestrator/nats"
 )
 
-// Kinds are provisioned when a test names none.
-var Kinds = []string{"quiz", "content"}
+// Kinds returns what is provisioned when a test names none.
+func Kinds() []string { return []string{"quiz", "content"} }
 
 // Broker is a running broker with all streams and consumers.
 type Broker struct {
@@ -26,7 +26,7 @@ type Broker struct {
 func Start(t testing.TB, kinds ...string) *Broker {
 	t.Helper()
 	if len(kinds) == 0 {
-		kinds = Kinds
+		kinds = Kinds()
 	}
 	return StartWith(t, nats.EmbeddedConfig{Port: -1, MonitorPort: -1}, nats.Topology{Kinds: kinds, InMemory: true})
 }

@@ -4,6 +4,7 @@ package tasktest
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -200,17 +201,15 @@ func (m *Memory) Admit(context.Context) error {
 }
 
 // Dispatch implements task.Queue.
-func (m *Memory) Dispatch(_ context.Context, e events.Event) error {
-	q, err := events.DataAs[events.Queued](e)
-	if err != nil {
-		return err
+func (m *Memory) Dispatch(_ context.Context, d events.Dispatch, e events.Event) error {
+	if e.Type != events.TypeQueued || e.Task != d.Task || e.Tenant != d.Tenant {
+		return fmt.Errorf("%w: %s of task %s does not ask for dispatch %s", events.ErrMalformed, e.Type, e.Task, d.Subject())
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.away(); err != nil {
 		return err
 	}
-	d := events.Dispatch{Kind: q.Kind, Lane: q.Priority, Tenant: e.Tenant, Task: e.Task, N: q.Dispatch}
 	if _, waits := m.queue[d]; waits {
 		return nil
 	}

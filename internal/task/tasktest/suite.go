@@ -39,6 +39,16 @@ func Event(t testing.TB, tenant, id string, p events.Payload) events.Event {
 	return e
 }
 
+// EntryOf returns the queue entry that a task.queued event asks for.
+func EntryOf(t testing.TB, e events.Event) events.Dispatch {
+	t.Helper()
+	q, err := events.DataAs[events.Queued](e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return events.Dispatch{Kind: q.Kind, Lane: q.Priority, Tenant: e.Tenant, Task: e.Task, N: q.Dispatch}
+}
+
 // MustAppend appends and returns e with its sequence.
 func MustAppend(t testing.TB, log task.Log, e events.Event, after uint64) events.Event {
 	t.Helper()
@@ -254,7 +264,7 @@ func RunQueue(t *testing.T, make func(t *testing.T) (task.Log, task.Queue)) {
 		log, queue := make(t)
 		q := MustAppend(t, log, QueuedEvent(t, "school"), 0)
 		for range 3 {
-			if err := queue.Dispatch(t.Context(), q); err != nil {
+			if err := queue.Dispatch(t.Context(), EntryOf(t, q), q); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -276,8 +286,13 @@ func RunQueue(t *testing.T, make func(t *testing.T) (task.Log, task.Queue)) {
 	t.Run("RefusesWhatIsNoSubmission", func(t *testing.T) {
 		_, queue := make(t)
 		e := Event(t, "school", uuid.NewString(), events.Started{Attempt: 1, Dispatch: 1, Worker: "w"})
-		if err := queue.Dispatch(t.Context(), e); !errors.Is(err, events.ErrMalformed) {
+		d := events.Dispatch{Kind: "quiz", Lane: events.Normal, Tenant: "school", Task: e.Task, N: 1}
+		if err := queue.Dispatch(t.Context(), d, e); !errors.Is(err, events.ErrMalformed) {
 			t.Errorf("got %v, want ErrMalformed", err)
+		}
+		q := QueuedEvent(t, "school")
+		if err := queue.Dispatch(t.Context(), d, q); !errors.Is(err, events.ErrMalformed) {
+			t.Errorf("another task's event: got %v, want ErrMalformed", err)
 		}
 	})
 }
