@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -78,6 +79,8 @@ func survivesTheLeader(t *testing.T, c certificates, nodes []*server.Server, log
 	}
 	worker := as(t, nodes[alive[0]], c, "worker")
 	messages := subscribe(t, newSubscriber(t, worker, nats.SubscriberConfig{}), "quiz")
+	recorder := startReader(t, as(t, nodes[alive[1]], c, "recorder"), nil, nats.FeedConfig{Wait: time.Millisecond}, nil)
+	until(t, "the recorder is served", recorder.feed.Active)
 	log, queue := logs[alive[0]], newQueue(t, as(t, nodes[alive[0]], c, "api"))
 	h := history(t, log, 1)
 	followed := follow(t, logs[alive[1]], h[0].Task, 0)
@@ -109,4 +112,12 @@ func survivesTheLeader(t *testing.T, c certificates, nodes []*server.Server, log
 		t.Errorf("got task %s, want %s", taskOf(t, msg), h[0].Task)
 	}
 	msg.Ack()
+	last := h[len(h)-1].Seq
+	until(t, "the recorder has come to the end", func() bool { return slices.Contains(recorder.got(), last) })
+	recorder.stop()
+	got := recorder.got()
+	seen := slices.Compact(slices.Sorted(slices.Values(got)))
+	if first := seen[0]; uint64(len(seen)) != last-first+1 {
+		t.Errorf("the recorder has %d of the events %d to %d", len(seen), first, last)
+	}
 }
