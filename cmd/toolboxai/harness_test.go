@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "broker":
 		os.Exit(runBroker(os.Args[1], os.Args[2]))
+	case "configured broker":
+		os.Exit(runConfiguredBroker(os.Args[1], os.Args[2]))
 	default:
 		os.Exit(run(os.Args[1:]))
 	}

@@ -244,7 +244,7 @@ func (s *system) notify(ctx context.Context) error {
 		return &usageError{err}
 	}
 	defer sender.Close()
-	feed, err := nats.NewFeed(s.broker.js, nats.Notifier, nats.FeedConfig{Logger: s.logger})
+	feed, err := nats.NewFeed(s.broker.js, nats.Notifier, nats.FeedConfig{Wait: notifyWait, Logger: s.logger})
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,8 @@ const (
 	drainMargin = 15 * time.Second
 	// recordBatch is how many events one transaction of the recorder holds at most.
 	recordBatch = 4000
+	// notifyWait is how long the notifier waits for more events before it sends what it has: subscribers are watching.
+	notifyWait = 10 * time.Millisecond
 )
 
 func (c Config) agentTimeout() time.Duration { return time.Duration(c.AgentTimeout) * time.Second }

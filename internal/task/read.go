@@ -24,13 +24,41 @@ func (s *Service) Get(ctx context.Context, tenant, id string) (Task, error) {
 	return t, nil
 }
 
-// read folds a task's history from the log.
+// read folds a task's history from the log. Where the log has dropped the beginning of a long history, the archive tells it.
 func (s *Service) read(ctx context.Context, tenant, id string) (Task, error) {
 	history, err := s.Log.History(ctx, tenant, id, 0, 0)
+	if err != nil || begins(history) {
+		if err != nil {
+			return Task{}, err
+		}
+		return Fold(history)
+	}
+	t, err := s.Archive.Get(ctx, tenant, id)
 	if err != nil {
 		return Task{}, err
 	}
-	return Fold(history)
+	for _, e := range history {
+		if e.Seq <= t.Seq {
+			continue
+		}
+		if err := t.Apply(e); err != nil {
+			return Task{}, err
+		}
+	}
+	return t, nil
+}
+
+// begins reports whether a history has its beginning.
+func begins(history []events.Event) bool {
+	switch history[0].Type {
+	case events.TypeQueued:
+		q, err := events.DataAs[events.Queued](history[0])
+		return err != nil || q.Dispatch == 1
+	case events.TypeFailed:
+		f, err := events.DataAs[events.Failed](history[0])
+		return err != nil || f.Cause == events.CauseUndecodable
+	}
+	return false
 }
 
 // addProgress shows the last report of the running attempt. Without one the task is shown as it is.

@@ -1,6 +1,7 @@
 package task_test
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"sync"
@@ -202,6 +203,36 @@ func TestService_ReplayFromManyClientsRunsOnce(t *testing.T) {
 	}
 	if waiting, _ := m.Waiting(t.Context()); len(waiting) != 1 {
 		t.Errorf("%d dispatches wait, want 1", len(waiting))
+	}
+}
+
+// keeps answers with one task, as an archive does that has seen what the log has dropped.
+type keeps struct {
+	tasktest.Archive
+	task task.Task
+}
+
+func (k keeps) Get(context.Context, string, string) (task.Task, error) { return k.task, nil }
+
+func TestService_ADeadLetterOlderThanTheLogsBeginningCanBeReplayed(t *testing.T) {
+	t.Parallel()
+	m := tasktest.NewMemory()
+	s := service(t, m)
+	dead := deadLetter(t, m, s)
+	whole, err := s.Get(t.Context(), "school", dead.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Forget("school", dead.ID, 2) // only task.failed is left
+	s.Archive = keeps{tasktest.Archive{Memory: m}, whole}
+	if got, err := s.Get(t.Context(), "school", dead.ID); err != nil || got.State != task.Failed || string(got.Input) != string(art) {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	if _, err := s.Replay(t.Context(), "school", dead.ID, task.ReplayRequest{By: "admin"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Get(t.Context(), "school", dead.ID); err != nil || got.State != task.Queued || got.Dispatch != 2 {
+		t.Errorf("after the replay: %+v, %v", got, err)
 	}
 }
 

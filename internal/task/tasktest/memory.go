@@ -54,6 +54,12 @@ func (m *Memory) SetDown(down bool) { m.set(func() { m.down = down }) }
 // Unfence makes Append ignore what it is to follow. It serves negative controls: what the fence guards must break.
 func (m *Memory) Unfence() { m.set(func() { m.unfenced = true }) }
 
+// Forget drops the first n events of a task, as a log does with what is too old.
+func (m *Memory) Forget(tenant, id string, n int) {
+	k := key{tenant, id}
+	m.set(func() { m.histories[k] = m.histories[k][n:] })
+}
+
 func (m *Memory) set(change func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
