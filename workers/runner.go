@@ -93,8 +93,12 @@ func (r *Runner) Handle(msg *message.Message) error {
 		msg.Ack()
 		return nil
 	case err != nil:
-		logger.WarnContext(ctx, "claim put off", "error", err)
-		handBack(msg, max(fault.RetryAfter(err), time.Second))
+		delay := max(fault.RetryAfter(err), time.Second)
+		if fault.Is(err, fault.Internal) {
+			delay = time.Minute // its history cannot be read; that is for people to mend
+		}
+		logger.WarnContext(ctx, "claim put off", "error", err, "delay", delay)
+		handBack(msg, delay)
 		return nil
 	case run == nil: // not due, or settled by the claim
 		return nil

@@ -12,11 +12,15 @@ import (
 // UnknownKind is the kind of a task that was made from a dispatch that nobody could read.
 const UnknownKind = "unknown"
 
-// Fold returns the task that a history tells of. The history is complete and in log order. An empty one is NotFound, an
-// impossible one Internal.
+// Fold returns the task that a history tells of. The history is in log order and complete; where its beginning has aged out
+// of the log, the task is told from its earliest remaining dispatch on. An empty one is NotFound, an impossible one Internal.
 func Fold(history []events.Event) (Task, error) {
 	if len(history) == 0 {
 		return Task{}, fault.New(fault.NotFound, "the task has no history")
+	}
+	if !begins(history) {
+		from := slices.IndexFunc(history, func(e events.Event) bool { return e.Type == events.TypeQueued })
+		history = history[max(from, 0):]
 	}
 	var t Task
 	for _, e := range history {
@@ -98,7 +102,7 @@ func (t *Task) advance(e events.Event, p events.Payload) error {
 
 func (t *Task) queued(e events.Event, p events.Queued) error {
 	switch {
-	case t.ID == "" && p.Dispatch == 1:
+	case t.ID == "":
 		t.ID, t.Tenant, t.CreatedAt = e.Task, e.Tenant, e.Time
 	case t.DeadLetter() && p.Dispatch == t.Dispatch+1:
 	default:

@@ -231,8 +231,15 @@ func TestService_ADeadLetterOlderThanTheLogsBeginningCanBeReplayed(t *testing.T)
 	if _, err := s.Replay(t.Context(), "school", dead.ID, task.ReplayRequest{By: "admin"}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.Get(t.Context(), "school", dead.ID); err != nil || got.State != task.Queued || got.Dispatch != 2 {
+	if got, err := s.Get(t.Context(), "school", dead.ID); err != nil || got.State != task.Queued || got.Dispatch != 2 || !got.CreatedAt.Equal(whole.CreatedAt) {
 		t.Errorf("after the replay: %+v, %v", got, err)
+	}
+	rest, err := m.History(t.Context(), "school", dead.ID, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := task.Fold(rest); err != nil || got.State != task.Queued || got.Dispatch != 2 { // what a worker sees, which has no archive
+		t.Errorf("without the archive: %+v, %v", got, err)
 	}
 }
 
