@@ -44,7 +44,7 @@ func (b *bench) startPod(work func(context.Context, *workers.Run, map[string]any
 	return p, nil
 }
 
-func (p *pod) stop() error { return firstError(p.subscriber.Close(), p.router.Close(), <-p.ran) }
+func (p *pod) stop() error { return firstError(p.router.Close(), p.subscriber.Close(), <-p.ran) }
 
 // lives measures whole lives of a task that does nothing beside a pull, two fenced appends and an ack.
 func (b *bench) lives(ctx context.Context) error {

@@ -192,7 +192,7 @@ func (s *system) work(ctx context.Context) error {
 		s.logger.InfoContext(ctx, "worker pulls", "worker", runner.Worker, "kinds", runner.Kinds(), "slots", s.cfg.MaxGenerations)
 		<-ctx.Done()
 		s.logger.InfoContext(ctx, "worker drains", "worker", runner.Worker, "at_most", s.cfg.DrainTimeout)
-		return errors.Join(subscriber.Close(), router.Close(), <-ran)
+		return errors.Join(router.Close(), subscriber.Close(), <-ran)
 	case err := <-ran:
 		return errors.Join(err, subscriber.Close())
 	}
