@@ -42,7 +42,7 @@ type Event struct {
 
 // New returns an event about a task with a fresh time-ordered id (UUIDv7) and the time now.
 func New(tenant, task, source string, p Payload) (Event, error) {
-	data, err := encode(p)
+	data, err := Marshal(p)
 	if err != nil {
 		return Event{}, fmt.Errorf("encode %s: %w", p.EventType(), err)
 	}
@@ -56,12 +56,13 @@ func New(tenant, task, source string, p Payload) (Event, error) {
 	}, nil
 }
 
-// encode leaves <, > and & as they are: bodies hold scripts and Markdown, and no browser takes them for HTML.
-func encode(p Payload) (json.RawMessage, error) {
+// Marshal is json.Marshal without the escapes of <, > and &: bodies hold scripts and Markdown, and no browser takes them for
+// HTML.
+func Marshal(v any) (json.RawMessage, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(p); err != nil {
+	if err := e.Encode(v); err != nil {
 		return nil, err
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
@@ -98,8 +99,11 @@ const (
 	// HeaderQueueSubject is set on a received dispatch: the subject that it came on. It never leaves the process.
 	HeaderQueueSubject = "toolboxai-queue-subject"
 	// HeaderRetryAfter is set on a message by its handler before it is refused (nacked): a Go duration after which the
-	// broker shall deliver it again. It never leaves the process.
+	// broker shall deliver it again, or LetGo. It never leaves the process.
 	HeaderRetryAfter = "toolboxai-retry-after"
+	// LetGo, as HeaderRetryAfter, says that the message belongs to another delivery by now: the broker is told nothing, since it
+	// would take the word for that one. It comes again only when whoever holds it gives no sign of life.
+	LetGo = "let-go"
 )
 
 const specVersion = "1.0"

@@ -34,7 +34,7 @@ func payloads() []events.Payload {
 		},
 		events.Started{Attempt: 1, Dispatch: 2, Worker: "worker-1"},
 		events.Step{Attempt: 1, Name: "outline", InputHash: strings.Repeat("cd", 32), Output: json.RawMessage(`{"title":"The fall of Rome"}`), Usage: &usage, Provenance: &provenance, DurationMS: 2140},
-		events.Retrying{Attempt: 1, Cause: events.CauseProvider, Error: "openai: 429 Too Many Requests", NextAt: at},
+		events.Retrying{Attempt: 1, Cause: events.CauseProvider, Error: "openai: 429 Too Many Requests", NextAt: at, Usage: &usage},
 		events.Completed{Attempt: 2, Result: json.RawMessage(`{"title":"The fall of Rome","questions":[]}`), Usage: usage, Provenance: provenance},
 		events.Failed{Attempts: 3, Cause: events.CauseInvalidOutput, Error: "questions[0].options must have at least 2 entries", Usage: &usage, Raw: []byte("\x00raw")},
 		events.Cancelled{By: "teacher-7", Reason: "wrong class"},

@@ -54,13 +54,14 @@ type Retrying struct {
 	Cause   Cause     `json:"cause"`
 	Error   string    `json:"error"`
 	NextAt  time.Time `json:"next_at"`
+	Usage   *Usage    `json:"usage,omitempty"` // of the attempt, beside what its steps have on record
 }
 
 // Completed is the body of task.completed.
 type Completed struct {
 	Attempt    int             `json:"attempt"`
 	Result     json.RawMessage `json:"result"`
-	Usage      Usage           `json:"usage"` // of all attempts of the dispatch
+	Usage      Usage           `json:"usage"` // of the task, in all its attempts
 	Provenance Provenance      `json:"provenance"`
 }
 

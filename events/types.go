@@ -50,6 +50,7 @@ const (
 	CauseTimeout       Cause = "timeout"        // the attempt ran longer than it may
 	CauseInvalidOutput Cause = "invalid_output" // the model's answer broke the rules, also after repair
 	CauseCrash         Cause = "crash"          // the worker vanished while it held the task
+	CauseBroker        Cause = "broker"         // the worker could not write to the log in time; never counted against a task
 	CauseDrain         Cause = "drain"          // the worker was asked to stop; never counted against a task
 	CauseBug           Cause = "bug"            // the agent panicked or returned an unclassified error
 	CauseInput         Cause = "input"          // the input cannot be served; no retry helps

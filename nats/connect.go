@@ -38,6 +38,7 @@ func Connect(cfg ConnectConfig) (*natsgo.Conn, jetstream.JetStream, error) {
 		natsgo.Name(cfg.Name),
 		natsgo.MaxReconnects(-1),
 		natsgo.RetryOnFailedConnect(true),
+		natsgo.IgnoreAuthErrorAbort(), // a password that is changed on one side first is no reason to give up for good
 		natsgo.ReconnectWait(100 * time.Millisecond),
 		natsgo.ReconnectJitter(200*time.Millisecond, time.Second),
 		natsgo.ReconnectBufSize(-1),

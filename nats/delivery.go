@@ -55,11 +55,16 @@ func (s *Subscriber) deliver(d *delivery, msg *message.Message) {
 	}
 	s.beats.remove(d)
 	d.cancel(nil)
-	s.settle(d, verdict)
+	if verdict != "" {
+		s.settle(d, verdict)
+	}
 }
 
-// nak returns the word that gives a message back, at once or after a while.
+// nak returns the word that gives a message back, at once or after a while; none when it is another delivery's by now.
 func nak(after string) string {
+	if after == events.LetGo {
+		return ""
+	}
 	wait, err := time.ParseDuration(after)
 	if err != nil || wait <= 0 {
 		return ackNak

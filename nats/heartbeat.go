@@ -71,8 +71,10 @@ func (h *heartbeats) add(d *delivery) bool {
 // remove returns once no further heartbeat is sent for d.
 func (h *heartbeats) remove(d *delivery) {
 	h.mu.Lock()
-	delete(h.live, d.key())
-	h.mu.Unlock()
+	defer h.mu.Unlock()
+	if h.live[d.key()].reply == d.reply { // else a later delivery of the same message lives on
+		delete(h.live, d.key())
+	}
 }
 
 // close may be called again.

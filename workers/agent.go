@@ -49,7 +49,7 @@ func (a agent[In, Out]) Work(ctx context.Context, run *Run) (json.RawMessage, er
 	if err != nil {
 		return nil, err
 	}
-	data, err := json.Marshal(out)
+	data, err := events.Marshal(out)
 	if err != nil {
 		return nil, fmt.Errorf("encode the result: %w", err)
 	}

@@ -25,7 +25,8 @@ const Unlimited = -1
 type Budgets map[events.Cause]Budget
 
 // DefaultBudgets returns the budgets with the given number of retries for what a later attempt may mend. A crash is tried
-// again twice: a task that takes down three workers is the fault itself. Being drained is never held against a task.
+// again twice: a task that takes down three workers is the fault itself. Being drained, or cut off from the broker, is never held
+// against a task.
 func DefaultBudgets(retries int) Budgets {
 	return Budgets{
 		events.CauseProvider:      {Retries: retries, Base: 2 * time.Second, Max: time.Minute},
@@ -33,6 +34,7 @@ func DefaultBudgets(retries int) Budgets {
 		events.CauseInvalidOutput: {Retries: retries, Base: time.Second, Max: 10 * time.Second},
 		events.CauseCrash:         {Retries: 2},
 		events.CauseBug:           {Retries: 1, Base: 5 * time.Second, Max: 5 * time.Second},
+		events.CauseBroker:        {Retries: Unlimited, Base: time.Second, Max: 30 * time.Second},
 		events.CauseDrain:         {Retries: Unlimited},
 	}
 }
@@ -63,6 +65,10 @@ func classify(err error) *OutcomeError {
 	if errors.As(err, &outcome) {
 		return outcome
 	}
+	var lost *writeError
+	if errors.As(err, &lost) {
+		return &OutcomeError{Cause: events.CauseBroker, Err: err}
+	}
 	switch fault.KindOf(err) {
 	case fault.RateLimited, fault.Unavailable, fault.Unauthorized, fault.Forbidden:
 		return &OutcomeError{Cause: events.CauseProvider, Err: err}
@@ -82,6 +88,7 @@ func isStale(err error) bool { return task.Stale(err) != nil }
 // Causes of an attempt's end that are no failure of it.
 var (
 	errSuperseded = errors.New("another writer decided on the task")
+	errUnrecorded = errors.New("the dispatch's task is not on the log")
 	errDeadline   = errors.New("the task's deadline passed")
 	errAttempt    = errors.New("the attempt ran longer than it may")
 )

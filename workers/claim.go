@@ -52,8 +52,7 @@ func (r *Runner) begin(ctx context.Context, d delivery, run *Run) error {
 func (r *Runner) reload(ctx context.Context, d delivery, run *Run) error {
 	history, err := r.Log.History(ctx, d.event.Tenant, d.event.Task, 0, 0)
 	if fault.Is(err, fault.NotFound) {
-		r.Logger.WarnContext(ctx, "dispatch of a task that is not on the log dropped", "task_id", d.event.Task, "tenant", d.event.Tenant)
-		return errSuperseded
+		return errUnrecorded
 	}
 	if err != nil {
 		return err

@@ -59,6 +59,7 @@ func ExampleNew() {
 		dispatch.Metadata.Set(name, value)
 	}
 	dispatch.Metadata.Set(events.HeaderSeq, fmt.Sprint(queued.Seq))
+	dispatch.Metadata.Set(events.HeaderQueueSubject, "tasks.haiku.normal.school.task-1.1")
 	if err := runner.Handle(dispatch); err != nil {
 		fmt.Println(err)
 		return

@@ -28,13 +28,19 @@ type Reconciler struct {
 	Latest LatestWatcher
 	Every  time.Duration // between two rounds; 10 s when 0
 	Grace  time.Duration // tasks with an event younger than this are left alone; 10 s when 0
-	Logger *slog.Logger
+	// RunningGrace is Grace for tasks that a worker holds. Their dispatch is in the queue until they end, unless the queue was lost;
+	// then the worker may still be at it. An attempt's longest time and some; 6 min when 0.
+	RunningGrace time.Duration
+	Logger       *slog.Logger
 
 	mu   sync.Mutex
 	open map[taskKey]events.Event
 }
 
 type taskKey struct{ tenant, id string }
+
+// roundShare bounds what rounds cost the broker: the pause after one is this many times as long as the round was.
+const roundShare = 20
 
 // maxRound bounds how many tasks one round dispatches.
 const maxRound = 10_000
@@ -47,6 +53,9 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	if r.Grace == 0 {
 		r.Grace = 10 * time.Second
 	}
+	if r.RunningGrace == 0 {
+		r.RunningGrace = 6 * time.Minute
+	}
 	r.open = map[taskKey]events.Event{}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -57,8 +66,8 @@ func (r *Reconciler) Run(ctx context.Context) error {
 			cancel(fmt.Errorf("watch the log: %w", err))
 		}
 	}()
-	tick := time.NewTicker(r.Every)
-	defer tick.Stop()
+	next := time.NewTimer(r.Every)
+	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -67,10 +76,12 @@ func (r *Reconciler) Run(ctx context.Context) error {
 				return err
 			}
 			return nil
-		case <-tick.C:
+		case <-next.C:
+			began := time.Now()
 			if err := r.round(ctx); err != nil && ctx.Err() == nil {
 				r.Logger.WarnContext(ctx, "reconciliation put off", "error", err)
 			}
+			next.Reset(max(r.Every, roundShare*time.Since(began)))
 		}
 	}
 }
@@ -90,7 +101,7 @@ func (r *Reconciler) note(e events.Event) {
 
 // round dispatches what is open, not in the queue, and not in motion.
 func (r *Reconciler) round(ctx context.Context) error {
-	candidates := r.idle(time.Now().Add(-r.Grace))
+	candidates := r.idle(time.Now())
 	if len(candidates) == 0 {
 		return nil
 	}
@@ -111,19 +122,26 @@ func (r *Reconciler) round(ctx context.Context) error {
 			break
 		}
 		if err := r.dispatch(ctx, k); err != nil {
-			return err
+			if kind := fault.KindOf(err); kind == fault.Unavailable || kind == fault.Timeout || ctx.Err() != nil {
+				return err
+			}
+			r.Logger.ErrorContext(ctx, "an open task could not be dispatched", "task_id", k.id, "tenant", k.tenant, "error", err)
 		}
 		n++
 	}
 	return nil
 }
 
-func (r *Reconciler) idle(before time.Time) []taskKey {
+func (r *Reconciler) idle(now time.Time) []taskKey {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var keys []taskKey
 	for k, e := range r.open {
-		if e.Time.Before(before) {
+		grace := r.Grace
+		if e.Type == events.TypeStarted || e.Type == events.TypeStep {
+			grace = r.RunningGrace
+		}
+		if now.Sub(e.Time) > grace {
 			keys = append(keys, k)
 		}
 	}

@@ -18,7 +18,7 @@ import (
 // MaxOutput is the largest output of a step, and the largest result, in bytes.
 const MaxOutput = 256 << 10
 
-// MaxSteps bounds the journal of one task: steps on record over all its attempts.
+// MaxSteps bounds the journal of one dispatch of a task: steps on record over all its attempts.
 const MaxSteps = 64
 
 // Run is one attempt at a task as its agent sees it. Its steps run one after another; Progress and Record may be called
@@ -32,10 +32,23 @@ type Run struct {
 
 	mu         sync.Mutex
 	task       task.Task
-	memo       map[string]events.Step
-	open       events.Usage // recorded since the last step ended
+	memo       map[string]events.Step // finished steps of all dispatches
+	steps      int                    // of this dispatch
+	open       events.Usage           // recorded since the last step ended
 	provenance events.Provenance
+	unsure     *written // the last write, when its answer was lost: it may be on the log
 }
+
+// written is an event as it was, or may have been, put on the log.
+type written struct {
+	event   events.Event
+	payload events.Payload
+}
+
+// writeError is a failure to write to the log that says nothing about the task.
+type writeError struct{ error }
+
+func (e *writeError) Unwrap() error { return e.error }
 
 // Task returns the task as it stood when the attempt began or, after a step, when that ended.
 func (r *Run) Task() task.Task {
@@ -110,7 +123,7 @@ func (r *Run) recall(name, hash string) (json.RawMessage, bool) {
 }
 
 func (r *Run) journal(ctx context.Context, name, hash string, out any, took time.Duration) error {
-	data, err := json.Marshal(out)
+	data, err := events.Marshal(out)
 	if err != nil {
 		return fmt.Errorf("encode the output: %w", err)
 	}
@@ -127,6 +140,7 @@ func (r *Run) journal(ctx context.Context, name, hash string, out any, took time
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.remember(step)
+	r.steps++
 	return nil
 }
 
@@ -134,8 +148,8 @@ func (r *Run) journal(ctx context.Context, name, hash string, out any, took time
 func (r *Run) take(step *events.Step) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.memo) >= MaxSteps {
-		return fault.New(fault.TooLarge, "the task has %d steps on record, at most %d are kept", len(r.memo), MaxSteps)
+	if r.steps >= MaxSteps {
+		return fault.New(fault.TooLarge, "the task has %d steps on record, at most %d are kept", r.steps, MaxSteps)
 	}
 	step.Attempt = r.task.Attempt
 	if r.open.Calls > 0 {
@@ -155,11 +169,15 @@ func (r *Run) remember(s events.Step) {
 
 // restore makes the run continue from a history: t is its fold.
 func (r *Run) restore(t task.Task, history []events.Event) error {
-	r.task = t
+	r.task, r.steps, r.unsure = t, 0, nil
 	for _, e := range history {
+		if e.Type == events.TypeQueued {
+			r.steps = 0
+		}
 		if e.Type != events.TypeStep {
 			continue
 		}
+		r.steps++
 		s, err := events.DataAs[events.Step](e)
 		if err != nil {
 			return err
@@ -169,34 +187,70 @@ func (r *Run) restore(t task.Task, history []events.Event) error {
 	return nil
 }
 
-// spent returns what the task has cost in all its attempts, this one included.
-func (r *Run) spent() (events.Usage, events.Provenance) {
+// spent returns what the task has cost in all its attempts, this one included, who answered last, and which part of the cost is
+// not on record yet, nil when none is.
+func (r *Run) spent() (sum events.Usage, by events.Provenance, open *events.Usage) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	sum := r.open
+	sum = r.open
 	if r.task.Usage != nil {
 		sum = sum.Add(*r.task.Usage)
 	}
-	return sum, r.provenance
+	if r.open.Calls > 0 {
+		own := r.open
+		open = &own
+	}
+	return sum, r.provenance, open
 }
 
-// append writes the next event of the task and advances the task by it, waiting out a broker that is away.
+// append writes the next event of the task and advances the task by it, waiting out a broker that is away. When the write
+// before it went unanswered and is on the log after all, the task is advanced by that one first.
+//
+// Errors: a StaleError when another writer decided on the task; a writeError when the log could not be written to.
 func (r *Run) append(ctx context.Context, p events.Payload) error {
+	err := r.write(ctx, p)
+	if stale := task.Stale(err); stale != nil && r.adopt(stale.Last) {
+		err = r.write(ctx, p)
+	}
+	return err
+}
+
+// adopt advances the task by the unanswered write when last is that one, and reports whether it did.
+func (r *Run) adopt(last events.Event) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w := r.unsure
+	if w == nil || w.event.ID != last.ID {
+		return false
+	}
+	r.unsure = nil
+	return r.task.Advance(last, w.payload) == nil
+}
+
+func (r *Run) write(ctx context.Context, p events.Payload) error {
 	t := r.Task()
 	e, err := events.New(t.Tenant, t.ID, r.source, p)
 	if err != nil {
 		return err
 	}
-	err = task.Patiently(ctx, r.patience, func(ctx context.Context) (err error) {
-		e.Seq, err = r.log.Append(ctx, e, t.Seq)
+	err = task.Patiently(ctx, r.patience, func(ctx context.Context) error {
+		seq, err := r.log.Append(ctx, e, t.Seq)
+		if err == nil {
+			e.Seq = seq
+		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.task.Advance(e, p)
+	switch {
+	case err == nil:
+		r.unsure = nil
+		return r.task.Advance(e, p)
+	case isStale(err), fault.Is(err, fault.TooLarge):
+		return err
+	}
+	r.unsure = &written{e, p}
+	return &writeError{err}
 }
 
 func inputHash(input any) (string, error) {

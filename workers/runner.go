@@ -84,13 +84,17 @@ func (r *Runner) Handle(msg *message.Message) error {
 	ctx := msg.Context()
 	d, err := decode(msg)
 	if err != nil {
-		return r.bury(ctx, msg, err)
+		r.bury(ctx, msg, err)
+		return nil
 	}
 	logger := r.Logger.With("task_id", d.event.Task, "tenant", d.event.Tenant, "kind", d.queued.Kind)
 	run, err := r.claim(ctx, d)
 	switch {
 	case errors.Is(err, errSuperseded):
 		msg.Ack()
+		return nil
+	case errors.Is(err, errUnrecorded):
+		r.bury(ctx, msg, err)
 		return nil
 	case err != nil:
 		delay := max(fault.RetryAfter(err), time.Second)
@@ -124,7 +128,20 @@ func decode(msg *message.Message) (delivery, error) {
 		return delivery{}, fmt.Errorf("%w: %s is %q, want a sequence", events.ErrMalformed, events.HeaderSeq, msg.Metadata.Get(events.HeaderSeq))
 	}
 	q, err := events.DataAs[events.Queued](e)
-	return delivery{msg, e, q}, err
+	if err != nil {
+		return delivery{}, err
+	}
+	own := events.Dispatch{Kind: q.Kind, Lane: q.Priority, Tenant: e.Tenant, Task: e.Task, N: q.Dispatch}
+	if subject := msg.Metadata.Get(events.HeaderQueueSubject); own.Subject() != subject {
+		return delivery{}, fmt.Errorf("%w: a dispatch of %s came on subject %s", events.ErrMalformed, own.Subject(), subject)
+	}
+	return delivery{msg, e, q}, nil
+}
+
+// letGo leaves the message to whoever holds it now; it comes again when nobody does.
+func letGo(msg *message.Message) {
+	msg.Metadata.Set(events.HeaderRetryAfter, events.LetGo)
+	msg.Nack()
 }
 
 // handBack returns the message to the queue, for any worker, after the delay.

@@ -104,17 +104,16 @@ func (r *Runner) settle(ctx context.Context, msg *message.Message, run *Run, out
 	ctx = context.WithoutCancel(ctx)
 	payload, delay := r.decide(run, out)
 	if payload == nil {
-		msg.Ack()
+		r.yield(ctx, msg, run)
 		return
 	}
 	err := run.append(ctx, payload)
 	switch {
 	case isStale(err):
-		run.logger.InfoContext(ctx, "attempt dropped: another writer decided on the task")
-		msg.Ack()
+		r.yield(ctx, msg, run)
 	case err != nil:
-		run.logger.ErrorContext(ctx, "outcome not on record, the task is handed back", "event", payload.EventType(), "error", err)
-		handBack(msg, time.Second)
+		run.logger.ErrorContext(ctx, "outcome not on record, the task comes again", "event", payload.EventType(), "error", err)
+		letGo(msg)
 	case payload.EventType() == events.TypeRetrying:
 		handBack(msg, delay)
 	default:
@@ -122,10 +121,24 @@ func (r *Runner) settle(ctx context.Context, msg *message.Message, run *Run, out
 	}
 }
 
+// yield settles the message of an attempt whose task is somebody else's by now. The broker settles messages, not deliveries: an ack
+// is right only when the dispatch has nothing left to do. While another worker holds it, the message is that worker's to settle.
+func (r *Runner) yield(ctx context.Context, msg *message.Message, run *Run) {
+	t := run.Task()
+	last, err := r.Log.Last(ctx, t.Tenant, t.ID)
+	over := err == nil && (last.Type.Terminal() || last.Type == events.TypeQueued)
+	run.logger.InfoContext(ctx, "attempt dropped: another writer decided on the task", "dispatch_is_over", over)
+	if over {
+		msg.Ack()
+		return
+	}
+	letGo(msg)
+}
+
 // decide turns an outcome into the event that tells it, and the wait before the next attempt. A nil event says that the task
 // is somebody else's by now.
 func (r *Runner) decide(run *Run, out outcome) (events.Payload, time.Duration) {
-	usage, provenance := run.spent()
+	usage, provenance, open := run.spent()
 	t := run.Task()
 	if out.err == nil {
 		return events.Completed{Attempt: t.Attempt, Result: out.result, Usage: usage, Provenance: provenance}, 0
@@ -155,7 +168,9 @@ func (r *Runner) decide(run *Run, out outcome) (events.Payload, time.Duration) {
 		return fail(failure.Cause), 0
 	}
 	delay := r.Budgets.wait(failure.Cause, count, fault.RetryAfter(out.err))
-	return events.Retrying{Attempt: t.Attempt, Cause: failure.Cause, Error: text(failure.Err), NextAt: time.Now().UTC().Add(delay)}, delay
+	return events.Retrying{
+		Attempt: t.Attempt, Cause: failure.Cause, Error: text(failure.Err), NextAt: time.Now().UTC().Add(delay), Usage: open,
+	}, delay
 }
 
 // maxErrorText bounds an error on the log, in bytes.
@@ -169,11 +184,11 @@ func text(err error) string {
 	return s
 }
 
-// bury turns a dispatch that nobody can read into a dead letter that keeps its bytes. Its id follows from the bytes and the
+// bury turns a dispatch that nobody can read, or whose task is not on the log, into a dead letter that keeps its bytes. Its id follows from the bytes and the
 // subject, so that the same message is buried once.
-func (r *Runner) bury(ctx context.Context, msg *message.Message, reason error) error {
+func (r *Runner) bury(ctx context.Context, msg *message.Message, reason error) {
 	subject := msg.Metadata.Get(events.HeaderQueueSubject)
-	tenant := "unknown"
+	tenant := task.UnknownKind
 	if d, err := events.ParseDispatch(subject); err == nil {
 		tenant = d.Tenant
 	}
@@ -189,9 +204,8 @@ func (r *Runner) bury(ctx context.Context, msg *message.Message, reason error) e
 	if err != nil && !isStale(err) {
 		r.Logger.ErrorContext(ctx, "undecodable dispatch could not be buried yet", "subject", subject, "error", err)
 		handBack(msg, 5*time.Second)
-		return nil
+		return
 	}
 	r.Logger.WarnContext(ctx, "undecodable dispatch buried as a dead letter", "subject", subject, "task_id", id, "tenant", tenant, "error", reason)
 	msg.Ack()
-	return nil
 }

@@ -379,3 +379,55 @@ func TestQueue_LostIsRebuiltFromTheLog(t *testing.T) {
 		}
 	}
 }
+
+// A worker is stopped in mid-task for longer than its dispatch waits for a sign of life, another one takes over, and the first wakes
+// up: it may neither write nor settle what is the other's now.
+func TestWorker_StalledAndBackDisturbsNobody(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	answers := recordAnswers(t)
+	model := llmtest.NewOpenAI(t, func(c llmtest.Call) llmtest.Reply {
+		_, text := answers.of(c)
+		return llmtest.Reply{Text: text, Hold: release}
+	})
+	s := newSite(t, pgtest.New(t))
+	s.api()
+	s.role("recorder")
+	stalled := s.role("worker", scripted(model)...)
+	got := s.mustSubmit("")
+	if err := model.Await(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := stalled.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	s.role("worker", scripted(model)...)
+	if err := model.Await(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := stalled.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the stalled worker drops its attempt", func() error {
+		if !contains(stalled.output.String(), "attempt dropped") {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	conn, js, err := nats.Connect(nats.ConnectConfig{URL: fmt.Sprintf("nats://127.0.0.1:%d", s.natsPort)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	queue, err := js.Stream(t.Context(), events.StreamTasks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := queue.CachedInfo().State.Msgs; n != 1 {
+		t.Errorf("%d messages in the queue while a worker is at the task, want 1", n)
+	}
+	close(release)
+	if done := s.await(got.ID, task.Completed); done.Attempt != 2 || done.Failures[events.CauseCrash] != 1 {
+		t.Errorf("completed in attempt %d with failures %v, want attempt 2 after one crash", done.Attempt, done.Failures)
+	}
+}

@@ -47,7 +47,7 @@ func (s *Service) decide(ctx context.Context, tenant, id string, choose func(Tas
 		return Task{}, notFound(id)
 	}
 	for range maxRaces {
-		t, err := s.read(ctx, tenant, id)
+		t, after, err := s.read(ctx, tenant, id)
 		if err != nil {
 			return Task{}, wrap(id, err)
 		}
@@ -59,7 +59,7 @@ func (s *Service) decide(ctx context.Context, tenant, id string, choose func(Tas
 		if err != nil {
 			return Task{}, err
 		}
-		err = s.append(ctx, &e, t.Seq)
+		err = s.append(ctx, &e, after)
 		if Stale(err) != nil {
 			continue
 		}
@@ -85,7 +85,7 @@ func (s *Service) Replay(ctx context.Context, tenant, id string, req ReplayReque
 	if !validID(tenant, id) {
 		return Task{}, notFound(id)
 	}
-	t, err := s.read(ctx, tenant, id)
+	t, after, err := s.read(ctx, tenant, id)
 	if err != nil {
 		return Task{}, wrap(id, err)
 	}
@@ -110,7 +110,7 @@ func (s *Service) Replay(ctx context.Context, tenant, id string, req ReplayReque
 	if err != nil {
 		return Task{}, err
 	}
-	err = s.append(ctx, &e, t.Seq)
+	err = s.append(ctx, &e, after)
 	if Stale(err) != nil {
 		return Task{}, fault.New(fault.Conflict, "somebody else decided on task %s a moment ago", id)
 	}

@@ -102,7 +102,7 @@ func (t *Task) advance(e events.Event, p events.Payload) error {
 
 func (t *Task) queued(e events.Event, p events.Queued) error {
 	switch {
-	case t.ID == "":
+	case t.ID == "" && p.Dispatch >= 1:
 		t.ID, t.Tenant, t.CreatedAt = e.Task, e.Tenant, e.Time
 	case t.DeadLetter() && p.Dispatch == t.Dispatch+1:
 	default:
@@ -135,11 +135,15 @@ func (t *Task) stepped(p events.Step) error {
 	if err := t.holds(p.Attempt); err != nil {
 		return err
 	}
-	if p.Usage != nil {
-		sum := p.Usage.Add(deref(t.Usage))
+	t.spend(p.Usage)
+	return nil
+}
+
+func (t *Task) spend(u *events.Usage) {
+	if u != nil {
+		sum := u.Add(deref(t.Usage))
 		t.Usage = &sum
 	}
-	return nil
 }
 
 func (t *Task) retrying(p events.Retrying) error {
@@ -147,6 +151,7 @@ func (t *Task) retrying(p events.Retrying) error {
 		return err
 	}
 	t.count(p.Cause)
+	t.spend(p.Usage)
 	at := p.NextAt
 	t.State, t.NextAt, t.Failure = Retrying, &at, &Failure{Cause: p.Cause, Error: p.Error}
 	return nil

@@ -13,10 +13,7 @@ func (s *Service) Get(ctx context.Context, tenant, id string) (Task, error) {
 	if !validID(tenant, id) {
 		return Task{}, notFound(id)
 	}
-	t, err := s.read(ctx, tenant, id)
-	if fault.Is(err, fault.NotFound) {
-		t, err = s.Archive.Get(ctx, tenant, id)
-	}
+	t, _, err := s.read(ctx, tenant, id)
 	if err != nil {
 		return Task{}, wrap(id, err)
 	}
@@ -24,28 +21,32 @@ func (s *Service) Get(ctx context.Context, tenant, id string) (Task, error) {
 	return t, nil
 }
 
-// read folds a task's history from the log. Where the log has dropped the beginning of a long history, the archive tells it.
-func (s *Service) read(ctx context.Context, tenant, id string) (Task, error) {
+// read folds a task's history from the log. What the log has dropped, the archive tells. after is what the next event is to
+// follow: the task's last sequence, or 0 when nothing of it is on the log any more.
+func (s *Service) read(ctx context.Context, tenant, id string) (t Task, after uint64, err error) {
 	history, err := s.Log.History(ctx, tenant, id, 0, 0)
-	if err != nil || begins(history) {
-		if err != nil {
-			return Task{}, err
-		}
-		return Fold(history)
+	switch {
+	case fault.Is(err, fault.NotFound):
+	case err != nil:
+		return Task{}, 0, err
+	case begins(history):
+		t, err = Fold(history)
+		return t, t.Seq, err
+	default:
+		after = history[len(history)-1].Seq
 	}
-	t, err := s.Archive.Get(ctx, tenant, id)
-	if err != nil {
-		return Task{}, err
+	if t, err = s.Archive.Get(ctx, tenant, id); err != nil {
+		return Task{}, 0, err
 	}
 	for _, e := range history {
 		if e.Seq <= t.Seq {
 			continue
 		}
 		if err := t.Apply(e); err != nil {
-			return Task{}, err
+			return Task{}, 0, err
 		}
 	}
-	return t, nil
+	return t, after, nil
 }
 
 // begins reports whether a history has its beginning.

@@ -164,7 +164,7 @@ func (s *Service) CheckInput(kind string, input json.RawMessage) error {
 
 // existing answers a repeated submission with the task that the first one made.
 func (s *Service) existing(ctx context.Context, sub Submission, id, hash string) (Task, bool, error) {
-	t, err := s.read(ctx, sub.Tenant, id)
+	t, _, err := s.read(ctx, sub.Tenant, id)
 	if err != nil {
 		return Task{}, false, fmt.Errorf("read task %s: %w", id, err)
 	}

@@ -243,6 +243,37 @@ func TestService_ADeadLetterOlderThanTheLogsBeginningCanBeReplayed(t *testing.T)
 	}
 }
 
+func TestService_DecidesOnADeadLetterThatTheLogHasForgotten(t *testing.T) {
+	t.Parallel()
+	m := tasktest.NewMemory()
+	s := service(t, m)
+	for _, decide := range []func(id string) (task.Task, error){
+		func(id string) (task.Task, error) {
+			return s.Replay(t.Context(), "school", id, task.ReplayRequest{By: "admin"})
+		},
+		func(id string) (task.Task, error) { return s.Discard(t.Context(), "school", id, "admin", "old") },
+	} {
+		s.Archive = tasktest.Archive{Memory: m}
+		dead := deadLetter(t, m, s)
+		whole, err := s.Get(t.Context(), "school", dead.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Forget("school", dead.ID, 3)
+		s.Archive = keeps{tasktest.Archive{Memory: m}, whole}
+		if _, err := decide(dead.ID); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Get(t.Context(), "school", dead.ID)
+		if err != nil || got.DeadLetter() {
+			t.Errorf("still a dead letter: %+v, %v", got, err)
+		}
+		if _, err := decide(dead.ID); err != nil && !fault.Is(err, fault.Conflict) {
+			t.Errorf("decided twice: %v", err)
+		}
+	}
+}
+
 func TestService_DecidesOnlyOnWhatIsOpen(t *testing.T) {
 	t.Parallel()
 	m := tasktest.NewMemory()
