@@ -66,24 +66,32 @@ func (a *arrivals) count() int {
 	return len(a.took)
 }
 
-// pace calls send n times, evenly, and waits until all have arrived.
-func (a *arrivals) pace(ctx context.Context, n int, send func() error) error {
+// pace calls send n times, evenly and each time in a goroutine of its own, and waits until all have arrived. The first error of
+// send ends it.
+func (a *arrivals) pace(ctx context.Context, n int, send func(ctx context.Context, id string) error) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	var group sync.WaitGroup
+	defer group.Wait()
 	tick := time.NewTicker(time.Second / perSecond)
 	defer tick.Stop()
 	for range n {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		case <-tick.C:
 		}
-		if err := send(); err != nil {
-			return err
-		}
+		id := a.take()
+		group.Go(func() {
+			if err := send(ctx, id); err != nil {
+				fail(err)
+			}
+		})
 	}
 	for a.count() < n {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		case <-time.After(time.Millisecond):
 		}
 	}
@@ -103,15 +111,10 @@ func (b *bench) ownLatency(ctx context.Context) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	var group sync.WaitGroup
-	err = a.pace(ctx, b.n(5*perSecond), func() error {
-		id := a.take()
-		group.Go(func() {
-			_, _, _ = s.Submit(ctx, task.Submission{Tenant: "bench", UserID: "u", Kind: "noop", Input: input, Labels: map[string]string{"n": id}})
-		})
-		return nil
+	err = a.pace(ctx, b.n(5*perSecond), func(ctx context.Context, id string) error {
+		_, _, err := s.Submit(ctx, task.Submission{Tenant: "bench", UserID: "u", Kind: "noop", Input: input, Labels: map[string]string{"n": id}})
+		return err
 	})
-	group.Wait()
 	return a.took, firstError(err, p.stop(), b.purge(ctx))
 }
 
@@ -131,16 +134,11 @@ func (b *bench) rawLatency(ctx context.Context) ([]float64, error) {
 		return nil, err
 	}
 	defer running.Stop()
-	var group sync.WaitGroup
-	err = a.pace(ctx, b.n(5*perSecond), func() error {
-		id := a.take()
-		group.Go(func() {
-			d := events.Dispatch{Kind: "raw", Lane: events.Normal, Tenant: "bench", Task: id, N: 1}
-			_, _ = b.js.Publish(ctx, d.Subject(), input)
-		})
-		return nil
+	err = a.pace(ctx, b.n(5*perSecond), func(ctx context.Context, id string) error {
+		d := events.Dispatch{Kind: "raw", Lane: events.Normal, Tenant: "bench", Task: id, N: 1}
+		_, err := b.js.Publish(ctx, d.Subject(), input)
+		return err
 	})
-	group.Wait()
 	return a.took, firstError(err, b.purge(ctx))
 }
 

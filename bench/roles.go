@@ -10,16 +10,21 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/toolboxai/orchestrator/events"
+	"github.com/toolboxai/orchestrator/internal/pusher/pushertest"
 	"github.com/toolboxai/orchestrator/internal/task"
+	"github.com/toolboxai/orchestrator/nats"
 )
 
 // roles measures CPU per task and peak memory of each role as a process of its own: 10,000 tasks are submitted over HTTP
-// while no worker runs, then one worker does them all with the offline composer and the recorder copies them.
+// while no worker runs, then one worker does them all with the offline composer, the recorder copies them, and the notifier tells
+// of them to a local stand-in of Pusher.
 func (b *bench) roles(ctx context.Context) error {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		fmt.Fprintln(os.Stderr, "no /proc on this system: the roles are not measured")
@@ -93,7 +98,37 @@ func (b *bench) roles(ctx context.Context) error {
 	if err := awaitListed(ctx, client, base); err != nil {
 		return err
 	}
-	return b.report(recorder, "recorder", n)
+	if err := b.report(recorder, "recorder", n); err != nil {
+		return err
+	}
+	return b.notifier(ctx, p, n)
+}
+
+// notifier measures the notifier over what is on the log.
+func (b *bench) notifier(ctx context.Context, p program, tasks int) error {
+	app := pushertest.App{ID: "1", Key: "key", Secret: "secret"}
+	stand, err := pushertest.New(app)
+	if err != nil {
+		return err
+	}
+	defer stand.Close()
+	p.env = append(slices.Clone(p.env), "PUSHER_APP_ID="+app.ID, "PUSHER_KEY="+app.Key, "PUSHER_SECRET="+app.Secret,
+		"PUSHER_HOST="+stand.Host(), "PUSHER_PORT="+strconv.Itoa(stand.Port()), "PUSHER_SSL=false")
+	notifier, err := p.start(ctx, "notifier")
+	if err != nil {
+		return err
+	}
+	defer notifier.stop()
+	if err := poll(ctx, func() bool {
+		c, err := b.js.Consumer(ctx, events.StreamEvents, nats.Notifier)
+		return err == nil && c.CachedInfo().NumPending == 0 && c.CachedInfo().NumAckPending == 0
+	}); err != nil {
+		return err
+	}
+	if stand.Requests() == 0 {
+		return errors.New("the notifier sent nothing")
+	}
+	return b.report(notifier, "notifier", tasks)
 }
 
 // report adds what a role has used by now.
@@ -103,7 +138,7 @@ func (b *bench) report(p *running, name string, tasks int) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	aim := ""
-	if name != "recorder" {
+	if name == "api" || name == "worker" {
 		aim = "< 100"
 	}
 	b.add(name+": peak memory with "+strconv.Itoa(tasks)+" tasks", "MiB", aim, peak)

@@ -12,6 +12,7 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/toolboxai/orchestrator/events"
 	"github.com/toolboxai/orchestrator/nats"
 )
 
@@ -59,17 +60,32 @@ func openBroker(cfg Config, logger *slog.Logger, name string, embedded *nats.Emb
 	return b, nil
 }
 
-// ready returns nil when the broker answers.
-func (b *broker) ready(ctx context.Context) error {
-	_, err := b.js.AccountInfo(ctx)
-	return err
+// ready returns nil when the broker answers and has the log and the consumers.
+func (b *broker) ready(ctx context.Context, consumers ...nats.ConsumerRef) error {
+	if _, err := b.head(ctx); err != nil {
+		return fmt.Errorf("stream %s: %w", events.StreamEvents, err)
+	}
+	for _, c := range consumers {
+		if _, err := b.js.Consumer(ctx, c.Stream, c.Name); err != nil {
+			return fmt.Errorf("consumer %s of %s: %w", c.Name, c.Stream, err)
+		}
+	}
+	return nil
 }
 
-// awaitProvisioned waits until the streams are there: a role that starts beside the broker or before migrate has run says so
-// and goes on when they are.
-func (b *broker) awaitProvisioned(ctx context.Context, logger *slog.Logger) error {
+// readyForAPI returns nil when the broker answers and has the log and the queue.
+func (b *broker) readyForAPI(ctx context.Context) error {
+	if _, err := b.js.Stream(ctx, events.StreamTasks); err != nil {
+		return fmt.Errorf("stream %s: %w", events.StreamTasks, err)
+	}
+	return b.ready(ctx)
+}
+
+// awaitProvisioned waits until the log and the consumers are there: a role that starts beside the broker, or before or while
+// migrate runs, says so and goes on when they are.
+func (b *broker) awaitProvisioned(ctx context.Context, logger *slog.Logger, consumers ...nats.ConsumerRef) error {
 	for said := false; ; {
-		_, err := b.head(ctx)
+		err := b.ready(ctx, consumers...)
 		if err == nil {
 			return nil
 		}

@@ -61,7 +61,12 @@ func TestCommands_WorkADeadLetterFromEndToEnd(t *testing.T) {
 		}
 		return nil
 	})
-	s.expect(exitOK, []string{`"subject": "History"`, "overloaded"}, "deadletters", "show", dead.ID)
+	mark := task.Fingerprint(dead.Failure.Cause, dead.Failure.Error)
+	s.expect(exitOK, []string{`"subject": "History"`, "overloaded", mark}, "deadletters", "show", dead.ID)
+	s.expect(exitOK, []string{dead.ID}, "deadletters", "list", "--fingerprint", mark)
+	s.expect(exitUsage, []string{"--dry-run is for a replay by filter"}, "deadletters", "replay", dead.ID, "--dry-run")
+	s.expect(exitOK, []string{"1 matched, 0 replayed"}, "deadletters", "replay", "--fingerprint", mark, "--dry-run")
+	s.expect(exitOK, []string{"0 matched"}, "deadletters", "replay", "--fingerprint", "0123456789abcdef", "--dry-run")
 	s.expect(exitOK, []string{"1 matched, 0 replayed"}, "deadletters", "replay", "--cause", "provider", "--dry-run")
 	mended.Store(true)
 	s.expect(exitOK, []string{"completed", "dispatch 2"}, "deadletters", "replay", dead.ID, "--reason", "mended", "--wait")
@@ -72,6 +77,38 @@ func TestCommands_WorkADeadLetterFromEndToEnd(t *testing.T) {
 	s.expect(exitFailed, []string{"input.num_questions"}, "tasks", "submit", "quiz", "--input", `{"subject":"Art","objectives":["x"],"num_questions":999}`)
 	s.expect(exitFailed, []string{"the kinds are content, quiz, script, terrain"}, "tasks", "submit", "essay", "--input", "{}")
 	s.expect(exitUsage, []string{"expected"}, "tasks", "submit")
+}
+
+func TestCommands_RefuseFlagsThatWouldDoMoreThanWasMeant(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ args, want string }{
+		{"deadletters replay x --dry-run", "--dry-run is for a replay by filter"},
+		{"deadletters replay x --kind quiz", "--kind is for a replay by filter"},
+		{"deadletters replay x --cause bug", "--cause is for a replay by filter"},
+		{"deadletters replay x --max 100", "--max is for a replay by filter"},
+		{"deadletters replay x --rate 10", "--rate is for a replay by filter"},
+		{"deadletters replay --kind quiz --input {}", "--input is for the replay of one task"},
+		{"deadletters replay --kind quiz --wait", "--wait is for the replay of one task"},
+		{"deadletters replay", "which ones?"},
+		{"deadletters replay --max 5 --dry-run", "which ones?"},
+		{"deadletters replay --all --kind quiz", "--all is every dead letter"},
+		{"tasks submit quiz --key k --deadline 1m", "--key and --deadline exclude each other"},
+	} {
+		p := start(t, "toolboxai", []string{"TOOLBOXAI_URL=http://127.0.0.1:1"}, strings.Fields(c.args)...)
+		<-p.ended
+		if code := p.cmd.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(p.output.String(), c.want) {
+			t.Errorf("%s: exit %d, want %d with %q\n%s", c.args, code, exitUsage, c.want, p.output)
+		}
+	}
+}
+
+func TestColonLabel_TakesBothSpellings(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{"a=b": "a:b", "a:b": "a:b", "a:b=c": "a:b=c", "a=b:c": "a:b:c", "a": "a"} {
+		if got := colonLabel(given); got != want {
+			t.Errorf("%q: got %q, want %q", given, got, want)
+		}
+	}
 }
 
 // mustGet returns the task that a submission with the key made before.
@@ -99,6 +136,8 @@ func TestCommands_RolesSayWhatTheyLack(t *testing.T) {
 		{nil, "worker", "NATS_URL is not set"},
 		{[]string{"ENVIRONMENT=production"}, "dev", "ENVIRONMENT is production"},
 		{nil, "token", "JWT_SECRET_KEY is not set"},
+		{[]string{"LLM_PROVIDER=openai"}, "dev", "OPENAI_"},
+		{[]string{"ALLOWED_ORIGINS=example.org"}, "api", "ALLOWED_ORIGINS"},
 	} {
 		p := start(t, "toolboxai", c.env, c.args)
 		<-p.ended

@@ -131,8 +131,13 @@ func (r remote) follow(ctx context.Context, id string, fn func(frame) error) err
 		before := last
 		ended, err := r.stream(ctx, id, &last, fn)
 		var refused *refusedError
-		if ended || ctx.Err() != nil || errors.As(err, &refused) {
-			return errors.Join(err, ctx.Err())
+		switch {
+		case ended:
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, &refused):
+			return err
 		}
 		if last != before {
 			failures = 0

@@ -88,6 +88,21 @@ func TestFollow_GivesUpOnWhatIsRefused(t *testing.T) {
 	}
 }
 
+func TestFollow_EndsOnceWhenItsCallerDoes(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush()
+		stop()
+		<-r.Context().Done()
+	}))
+	t.Cleanup(server.Close)
+	err := remote{URL: server.URL}.follow(ctx, "t", func(frame) error { return nil })
+	if !errors.Is(err, context.Canceled) || strings.Count(err.Error(), context.Canceled.Error()) != 1 {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestCall_SaysWhatToDoWhenNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	err := remote{URL: "http://127.0.0.1:1"}.call(context.Background(), "GET", "/tasks", nil, nil, nil)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/toolboxai/orchestrator/events"
 	"github.com/toolboxai/orchestrator/internal/postgres"
 	"github.com/toolboxai/orchestrator/nats"
 )
@@ -38,23 +39,31 @@ func (apiCommand) Run(ctx context.Context) error {
 type workerCommand struct{}
 
 func (workerCommand) Run(ctx context.Context) error {
-	return runRole(ctx, "worker", false, (*system).work)
+	all, err := kinds()
+	if err != nil {
+		return err
+	}
+	var consumers []nats.ConsumerRef
+	for _, k := range all {
+		consumers = append(consumers, nats.WorkConsumers(k.Name)...)
+	}
+	return runRole(ctx, "worker", false, (*system).work, consumers...)
 }
 
 type recorderCommand struct{}
 
 func (recorderCommand) Run(ctx context.Context) error {
-	return runRole(ctx, "recorder", true, (*system).record)
+	return runRole(ctx, "recorder", true, (*system).record, nats.ConsumerRef{Stream: events.StreamEvents, Name: nats.Recorder})
 }
 
 type notifierCommand struct{}
 
 func (notifierCommand) Run(ctx context.Context) error {
-	return runRole(ctx, "notifier", false, (*system).notify)
+	return runRole(ctx, "notifier", false, (*system).notify, nats.ConsumerRef{Stream: events.StreamEvents, Name: nats.Notifier})
 }
 
-// runRole runs a role without an API, and answers for its health at OPS_ADDR.
-func runRole(ctx context.Context, name string, withDB bool, work func(*system, context.Context) error) error {
+// runRole runs a role without an API once the consumers that it uses are there, and answers for its health at OPS_ADDR.
+func runRole(ctx context.Context, name string, withDB bool, work func(*system, context.Context) error, consumers ...nats.ConsumerRef) error {
 	cfg, logger, err := environment()
 	if err != nil {
 		return err
@@ -66,7 +75,7 @@ func runRole(ctx context.Context, name string, withDB bool, work func(*system, c
 	}
 	defer s.close()
 	roles := []role{{name, func(ctx context.Context) error {
-		if err := s.broker.awaitProvisioned(ctx, logger); err != nil {
+		if err := s.broker.awaitProvisioned(ctx, logger, consumers...); err != nil {
 			return err
 		}
 		return work(s, ctx)

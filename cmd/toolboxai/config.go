@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
+	"net/url"
 	"os"
 	"reflect"
 	"slices"
@@ -83,6 +85,7 @@ func loadConfig(environ []string) (Config, error) {
 	if err := env.ParseWithOptions(&cfg, env.Options{Environment: vars}); err != nil {
 		return Config{}, nameVariable(err)
 	}
+	cfg.AllowedOrigins, cfg.TrustedProxies = trimmed(cfg.AllowedOrigins), trimmed(cfg.TrustedProxies)
 	return cfg, cfg.check()
 }
 
@@ -147,7 +150,6 @@ func (c Config) check() error {
 	}{
 		{"PORT", c.Port, 0, 65535},
 		{"PUSHER_PORT", c.PusherPort, 0, 65535},
-		{"NATS_REPLICAS", c.NATSReplicas, 1, 5},
 		{"MAX_AGENT_RETRIES", c.MaxAgentRetries, 0, 20},
 		{"AGENT_TIMEOUT_SECONDS", c.AgentTimeout, 1, 24 * 3600},
 		{"MAX_CONCURRENT_GENERATIONS", c.MaxGenerations, 1, 1000},
@@ -159,12 +161,52 @@ func (c Config) check() error {
 	switch {
 	case c.TaskAckWait < time.Second || c.TaskAckWait > time.Hour:
 		return fmt.Errorf("TASK_ACK_WAIT is %s, must be 1s to 1h", c.TaskAckWait)
-	case c.DrainTimeout < 0 || c.DrainTimeout > time.Hour:
-		return fmt.Errorf("DRAIN_TIMEOUT is %s, must be 0s to 1h", c.DrainTimeout)
+	case c.DrainTimeout < time.Millisecond || c.DrainTimeout > time.Hour:
+		return fmt.Errorf("DRAIN_TIMEOUT is %s, must be 1ms to 1h", c.DrainTimeout)
 	case c.TaskQueueLimit < 1:
 		return fmt.Errorf("TASK_QUEUE_LIMIT is %d, must be at least 1", c.TaskQueueLimit)
+	case !slices.Contains([]int{1, 3, 5}, c.NATSReplicas):
+		return fmt.Errorf("NATS_REPLICAS is %d, must be 1, 3 or 5", c.NATSReplicas)
+	case !slices.Contains([]string{"", "openai", "anthropic", "google", "ollama", "offline"}, c.LLMProvider):
+		return fmt.Errorf("LLM_PROVIDER is %q, must be openai, anthropic, google, ollama or offline, or not be set", c.LLMProvider)
 	}
-	return nil
+	for _, origin := range c.AllowedOrigins {
+		if !isOrigin(origin) && (origin != "*" || len(c.AllowedOrigins) > 1) {
+			return fmt.Errorf("ALLOWED_ORIGINS: %q is no origin such as https://app.example.org, nor * alone", origin)
+		}
+	}
+	_, err := c.trustedProxies()
+	return err
+}
+
+// trimmed returns a list's entries without the spaces round them; empty ones are left out.
+func trimmed(list []string) []string {
+	var out []string
+	for _, entry := range list {
+		if entry = strings.TrimSpace(entry); entry != "" {
+			out = append(out, entry)
+		}
+	}
+	return out
+}
+
+// isOrigin reports whether a browser could send s as its Origin: scheme://host[:port].
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") && !strings.Contains(s, "*") && u.Scheme+"://"+u.Host == s
+}
+
+// trustedProxies returns the networks of TRUSTED_PROXIES.
+func (c Config) trustedProxies() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, cidr := range c.TrustedProxies {
+		prefix, err := netip.ParsePrefix(cidr)
+		if err != nil {
+			return nil, fmt.Errorf("TRUSTED_PROXIES: %q is no network such as 10.0.0.0/8", cidr)
+		}
+		out = append(out, prefix)
+	}
+	return out, nil
 }
 
 // need returns an error that names the first of the variables that is not set.

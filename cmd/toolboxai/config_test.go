@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,11 +15,11 @@ func TestConfig_TakesDefaultsAndFiles(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("s3cret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := loadConfig([]string{"OPENAI_API_KEY_FILE=" + secret, "TASK_ACK_WAIT=3s", "ALLOWED_ORIGINS=https://a.example,https://b.example"})
+	cfg, err := loadConfig([]string{"OPENAI_API_KEY_FILE=" + secret, "TASK_ACK_WAIT=3s", "ALLOWED_ORIGINS= https://a.example , http://b.example:8080,", "TRUSTED_PROXIES=10.0.0.0/8, ::1/128"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.OpenAIKey != "s3cret" || cfg.Port != 8009 || cfg.TaskAckWait != 3*time.Second || len(cfg.AllowedOrigins) != 2 || cfg.PusherCluster != "us2" {
+	if cfg.OpenAIKey != "s3cret" || cfg.Port != 8009 || cfg.TaskAckWait != 3*time.Second || !slices.Equal(cfg.AllowedOrigins, []string{"https://a.example", "http://b.example:8080"}) || len(cfg.TrustedProxies) != 2 || cfg.PusherCluster != "us2" {
 		t.Errorf("got %+v", cfg)
 	}
 }
@@ -36,6 +37,13 @@ func TestConfig_AWrongValueNamesItsVariable(t *testing.T) {
 		"TASK_ACK_WAIT=soon":           "TASK_ACK_WAIT",
 		"PUSHER_SSL=perhaps":           "PUSHER_SSL",
 		"JWT_SECRET_KEY_FILE=/nowhere": "JWT_SECRET_KEY_FILE",
+		"DRAIN_TIMEOUT=0s":             "DRAIN_TIMEOUT is 0s, must be 1ms to 1h",
+		"NATS_REPLICAS=2":              "NATS_REPLICAS is 2, must be 1, 3 or 5",
+		"LLM_PROVIDER=gpt":             `LLM_PROVIDER is "gpt", must be`,
+		"ALLOWED_ORIGINS=example.org":  `ALLOWED_ORIGINS: "example.org" is no origin`,
+		"ALLOWED_ORIGINS=https://a/b":  `ALLOWED_ORIGINS: "https://a/b" is no origin`,
+		"ALLOWED_ORIGINS=*,https://a":  `ALLOWED_ORIGINS: "*" is no origin`,
+		"TRUSTED_PROXIES=10.0.0.1":     `TRUSTED_PROXIES: "10.0.0.1" is no network`,
 	} {
 		_, err := loadConfig([]string{entry})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {

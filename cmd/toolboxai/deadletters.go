@@ -24,7 +24,7 @@ type deadListCommand struct {
 	remote
 	Kind        []string `help:"Only of this kind; repeatable."`
 	Cause       []string `help:"Only failed by this cause; repeatable."`
-	Fingerprint string   `help:"Only with this fingerprint of the error."`
+	Fingerprint string   `help:"Only with this fingerprint of the error; 'show' prints it."`
 	Limit       int      `help:"How many." default:"20"`
 	Cursor      string   `help:"Where the page before ended."`
 }
@@ -52,20 +52,57 @@ func (c *deadShowCommand) Run(ctx context.Context) error {
 	if err := printTask(t); err != nil {
 		return err
 	}
+	if t.Failure != nil {
+		fmt.Printf("fingerprint  %s (others alike: deadletters list --fingerprint)\n", task.Fingerprint(t.Failure.Cause, t.Failure.Error))
+	}
 	return printJSON(map[string]json.RawMessage{"input": t.Input})
 }
 
 type deadReplayCommand struct {
 	remote
-	ID     string   `arg:"" optional:"" help:"The task's id; leave it out to replay by filter."`
-	Input  string   `help:"Another input, as JSON. Only with an id."`
-	Reason string   `help:"Why; it goes on record."`
-	Kind   []string `help:"Filter: of this kind; repeatable."`
-	Cause  []string `help:"Filter: failed by this cause; repeatable."`
-	Max    int      `help:"Filter: at most this many." default:"100"`
-	Rate   float64  `help:"Filter: this many a second." default:"10"`
-	DryRun bool     `help:"Filter: say what would be replayed and change nothing."`
-	Wait   bool     `help:"Follow the task; exit with 1 when it does not complete. Only with an id." short:"w"`
+	ID          string   `arg:"" optional:"" help:"The task's id; leave it out to replay by filter."`
+	Input       string   `help:"Another input, as JSON. Only with an id."`
+	Reason      string   `help:"Why; it goes on record."`
+	Kind        []string `help:"Filter: of this kind; repeatable."`
+	Cause       []string `help:"Filter: failed by this cause; repeatable."`
+	Fingerprint string   `help:"Filter: with this fingerprint of the error; 'show' prints it."`
+	All         bool     `help:"Filter: every one."`
+	Max         *int     `help:"By filter: at most this many (default: 100)."`
+	Rate        *float64 `help:"By filter: this many a second (default: 10)."`
+	DryRun      bool     `help:"By filter: say what would be replayed and change nothing."`
+	Wait        bool     `help:"Follow the task; exit with 1 when it does not complete. Only with an id." short:"w"`
+}
+
+// check refuses flags that mean nothing beside the others, rather than doing more than was meant.
+func (c *deadReplayCommand) check() error {
+	refused, why := []given{
+		{"--kind", len(c.Kind) > 0}, {"--cause", len(c.Cause) > 0}, {"--fingerprint", c.Fingerprint != ""}, {"--all", c.All},
+		{"--max", c.Max != nil}, {"--rate", c.Rate != nil}, {"--dry-run", c.DryRun},
+	}, "is for a replay by filter, without an id"
+	if c.ID == "" {
+		refused, why = []given{{"--input", c.Input != ""}, {"--wait", c.Wait}}, "is for the replay of one task: give its id"
+	}
+	for _, flag := range refused {
+		if flag.set {
+			return &usageError{fmt.Errorf("%s %s", flag.name, why)}
+		}
+	}
+	filtered := len(c.Kind) > 0 || len(c.Cause) > 0 || c.Fingerprint != ""
+	switch {
+	case c.ID != "":
+		return nil
+	case c.All && filtered:
+		return &usageError{errors.New("--all is every dead letter: leave it out, or the other filters")}
+	case !c.All && !filtered:
+		return &usageError{errors.New("which ones? Give an id, --kind, --cause or --fingerprint, or --all for every dead letter")}
+	}
+	return nil
+}
+
+// given is a flag and whether it was.
+type given struct {
+	name string
+	set  bool
 }
 
 // replayReport is the answer to a replay by filter.
@@ -86,13 +123,16 @@ type replayReport struct {
 }
 
 func (c *deadReplayCommand) Run(ctx context.Context) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	if c.ID == "" {
 		return c.byFilter(ctx)
 	}
 	body := map[string]any{"reason": c.Reason}
 	if c.Input != "" {
 		if !json.Valid([]byte(c.Input)) {
-			return errors.New("--input: is not valid JSON")
+			return &usageError{errors.New("--input: is not valid JSON")}
 		}
 		body["input"] = json.RawMessage(c.Input)
 	}
@@ -111,7 +151,16 @@ func (c *deadReplayCommand) Run(ctx context.Context) error {
 }
 
 func (c *deadReplayCommand) byFilter(ctx context.Context) error {
-	body := map[string]any{"max": c.Max, "rate": c.Rate, "dry_run": c.DryRun, "reason": c.Reason}
+	body := map[string]any{"max": 100, "rate": 10.0, "dry_run": c.DryRun, "reason": c.Reason}
+	if c.Max != nil {
+		body["max"] = *c.Max
+	}
+	if c.Rate != nil {
+		body["rate"] = *c.Rate
+	}
+	if c.Fingerprint != "" {
+		body["fingerprint"] = c.Fingerprint
+	}
 	if len(c.Kind) > 0 {
 		body["kinds"] = c.Kind
 	}

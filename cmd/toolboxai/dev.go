@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -33,6 +35,10 @@ func (c *devCommand) Run(ctx context.Context) (err error) {
 	cfg, logger, err := c.environment()
 	if err != nil {
 		return err
+	}
+	model, err := llm.Select(ctx, cfg.models())
+	if err != nil {
+		return &usageError{err}
 	}
 	if c.Data == "" {
 		if c.Data, err = dataDirectory(); err != nil {
@@ -63,6 +69,7 @@ func (c *devCommand) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer s.close()
+	s.model = model
 	if err := migrate(ctx, cfg, logger, s.broker); err != nil {
 		return err
 	}
@@ -70,8 +77,9 @@ func (c *devCommand) Run(ctx context.Context) (err error) {
 	if cfg.pusherWanted() {
 		roles = append(roles, role{"notifier", s.notify})
 	}
-	roles = append(roles, role{"worker", s.work}, role{"api", func(ctx context.Context) error { return s.serveAPI(ctx, listener) }})
-	c.greet(ctx, cfg, services, time.Since(began))
+	roles = append(roles, role{"worker", s.work}, role{"api", func(ctx context.Context) error { return s.serveAPI(ctx, listener) }},
+		role{"farewell", func(ctx context.Context) error { return sayStopping(ctx, cfg.DrainTimeout) }})
+	c.greet(cfg, services, model.Describe(), time.Since(began))
 	return stopped(ctx, runRoles(ctx, logger, roles...))
 }
 
@@ -161,13 +169,16 @@ func freePort(ctx context.Context, port int) int {
 	return port
 }
 
-func (c *devCommand) greet(ctx context.Context, cfg Config, e *embedded, took time.Duration) {
+// sayStopping waits until ctx ends and then says how long stopping may take.
+func sayStopping(ctx context.Context, drain time.Duration) error {
+	<-ctx.Done()
+	fmt.Printf("\nStopping: running tasks may finish for up to %s. Ctrl-C again stops at once.\n", drain)
+	return nil
+}
+
+func (c *devCommand) greet(cfg Config, e *embedded, model string, took time.Duration) {
 	base := "http://" + net.JoinHostPort(c.Host, strconv.Itoa(c.Port))
-	model := "?"
-	if client, err := llm.Select(ctx, cfg.models()); err == nil {
-		model = client.Describe()
-	}
-	brokerURL, monitor := cfg.NATSURL, ""
+	brokerURL, monitor := redacted(cfg.NATSURL), ""
 	if e.broker != nil {
 		brokerURL, monitor = e.broker.URL(), ", monitoring at "+e.broker.MonitorURL()
 	}
@@ -193,6 +204,27 @@ Submit a first task from another terminal:
 
 Stop with Ctrl-C.
 `, took.Round(10*time.Millisecond), base, base, model, channels, brokerURL, monitor, c.Data, base)
+}
+
+// redacted returns a list of broker addresses without the passwords and tokens in them.
+func redacted(list string) string {
+	addresses := strings.Split(list, ",")
+	for i, address := range addresses {
+		address = strings.TrimSpace(address)
+		if !strings.Contains(address, "://") {
+			address = "nats://" + address
+		}
+		u, err := url.Parse(address)
+		if err != nil {
+			addresses[i] = "(an address that cannot be read)"
+			continue
+		}
+		if _, ok := u.User.Password(); u.User != nil && !ok {
+			u.User = url.User("xxxxx") // a token
+		}
+		addresses[i] = u.Redacted()
+	}
+	return strings.Join(addresses, ",")
 }
 
 // dataDirectory returns where a user's programs keep their data.

@@ -76,6 +76,9 @@ func TestDev_RunsTheMainJobAndLeavesNothingBehind(t *testing.T) {
 	if p.err != nil {
 		t.Errorf("dev ended with %v", p.err)
 	}
+	if out := p.output.String(); strings.Count(out, "Stopping: running tasks may finish for up to 30s.") != 1 {
+		t.Errorf("dev does not say once that it stops:\n%s", out)
+	}
 	if left := children(t, dir); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
@@ -94,4 +97,19 @@ func TestDev_RunsTheMainJobAndLeavesNothingBehind(t *testing.T) {
 	p, s = startDev(t, dir)
 	s.await(s.mustSubmit("").ID, task.Completed)
 	p.signal(syscall.SIGTERM)
+}
+
+func TestRedacted_HidesPasswordsAndTokens(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"nats://a:4222":                    "nats://a:4222",
+		"nats://u:s3cret@a:4222,tls://b:1": "nats://u:xxxxx@a:4222,tls://b:1",
+		"nats://t0ken@a:4222":              "nats://xxxxx@a:4222",
+		"u:s3cret@a:4222, u:s3cret@b:4222": "nats://u:xxxxx@a:4222,nats://u:xxxxx@b:4222",
+		"nats://u:s%zz@a:4222":             "(an address that cannot be read)",
+	} {
+		if got := redacted(given); got != want {
+			t.Errorf("%q: got %q, want %q", given, got, want)
+		}
+	}
 }

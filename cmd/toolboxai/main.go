@@ -25,6 +25,8 @@ const (
 	exitOK     = 0
 	exitFailed = 1 // the command did not do what was asked
 	exitUsage  = 2 // the command line or the environment is wrong
+
+	exitInterrupted = 130 // Ctrl-C ended the command before it was done; shells use the same
 )
 
 type commands struct {
@@ -78,6 +80,8 @@ func run(args []string) int {
 	case errors.As(err, &usage):
 		fmt.Fprintln(os.Stderr, "toolboxai:", err)
 		return exitUsage
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return exitInterrupted
 	case !errors.Is(err, errNotCompleted):
 		fmt.Fprintln(os.Stderr, "toolboxai:", err)
 	}

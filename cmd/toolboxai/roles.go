@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -35,6 +36,7 @@ type system struct {
 	logger *slog.Logger
 	broker *broker
 	db     *postgres.DB // nil where the role does not need it
+	model  llm.Client   // nil: the worker chooses it
 }
 
 // open connects to what a role needs. Neither the broker nor Postgres has to be there yet. The caller calls close.
@@ -98,25 +100,25 @@ func (s *system) serveAPI(ctx context.Context, listener net.Listener) error {
 	cfg := api.Config{
 		Tasks: service, Catalog: catalog, Logger: s.logger, AllowedOrigins: s.cfg.AllowedOrigins, Version: version,
 		Checks: []api.Check{
-			{Name: "broker", Required: true, Probe: s.broker.ready},
+			{Name: "broker", Required: true, Probe: s.broker.readyForAPI},
 			{Name: "postgres", Probe: s.db.Ready},
 		},
 	}
 	if cfg.Verifier, cfg.DevPrincipal, err = s.identity(); err != nil {
 		return err
 	}
-	for _, cidr := range s.cfg.TrustedProxies {
-		prefix, err := netip.ParsePrefix(cidr)
-		if err != nil {
-			return &usageError{fmt.Errorf("TRUSTED_PROXIES: %w", err)}
-		}
-		cfg.TrustedProxies = append(cfg.TrustedProxies, prefix)
+	if cfg.TrustedProxies, err = s.cfg.trustedProxies(); err != nil {
+		return &usageError{err}
 	}
 	server, err := api.New(cfg)
 	if err != nil {
 		return err
 	}
-	s.sayDurability(ctx)
+	asking, stop := context.WithCancel(ctx)
+	var said sync.WaitGroup
+	said.Go(func() { s.sayDurability(asking) })
+	defer said.Wait()
+	defer stop()
 	s.logger.InfoContext(ctx, "api listens", "address", listener.Addr().String())
 	return server.Run(ctx, listener)
 }
@@ -140,24 +142,36 @@ func (s *system) identity() (*auth.Verifier, *auth.Principal, error) {
 	return verifier, nil, nil
 }
 
-// sayDurability states what an acknowledgement means on this broker.
+// sayDurability states what an acknowledgement means on this broker, as soon as that is known. It returns then or when ctx ends.
 func (s *system) sayDurability(ctx context.Context) {
-	sentence, safe, err := nats.Durability(ctx, s.broker.js, s.broker.syncAlways)
-	switch {
-	case err != nil:
-		s.logger.WarnContext(ctx, "the broker's durability is not known yet", "error", err)
-	case safe || s.cfg.development():
-		s.logger.InfoContext(ctx, "what an acknowledgement means", "durability", sentence)
-	default:
-		s.logger.WarnContext(ctx, "ACKNOWLEDGED WORK MAY BE LOST", "durability", sentence)
+	for said := false; ; said = true {
+		sentence, safe, err := nats.Durability(ctx, s.broker.js, s.broker.syncAlways)
+		switch {
+		case err == nil && (safe || s.cfg.development()):
+			s.logger.InfoContext(ctx, "what an acknowledgement means", "durability", sentence)
+			return
+		case err == nil:
+			s.logger.WarnContext(ctx, "ACKNOWLEDGED WORK MAY BE LOST", "durability", sentence)
+			return
+		case !said && ctx.Err() == nil:
+			s.logger.WarnContext(ctx, "the broker's durability is not known yet", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(durabilityPause):
+		}
 	}
 }
 
 // work runs agents until ctx ends, and then drains.
 func (s *system) work(ctx context.Context) error {
-	client, err := llm.Select(ctx, s.cfg.models())
-	if err != nil {
-		return &usageError{err}
+	client := s.model
+	if client == nil {
+		var err error
+		if client, err = llm.Select(ctx, s.cfg.models()); err != nil {
+			return &usageError{err}
+		}
 	}
 	s.logger.InfoContext(ctx, "model chosen", "model", client.Describe())
 	all, err := agents.All(client)

@@ -13,6 +13,8 @@ const (
 	drainMargin = 15 * time.Second
 	// recordBatch is how many events one transaction of the recorder holds at most.
 	recordBatch = 4000
+	// durabilityPause is how long the API waits before it asks a broker again how durable the log is.
+	durabilityPause = 3 * time.Second
 	// notifyWait is how long the notifier waits for more events before it sends what it has: subscribers are watching.
 	notifyWait = 10 * time.Millisecond
 )

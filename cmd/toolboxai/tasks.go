@@ -43,6 +43,9 @@ type submitCommand struct {
 }
 
 func (c *submitCommand) Run(ctx context.Context) error {
+	if c.Key != "" && c.Deadline != 0 {
+		return &usageError{errors.New("--key and --deadline exclude each other: the deadline counts from now, so that repeating the command would ask for something else under the same key")}
+	}
 	input, err := c.input(ctx)
 	if err != nil {
 		return err
@@ -93,7 +96,7 @@ func (c *submitCommand) input(ctx context.Context) (json.RawMessage, error) {
 		return nil, err
 	}
 	if !json.Valid(data) {
-		return nil, errors.New("--input: is not valid JSON")
+		return nil, &usageError{errors.New("--input: is not valid JSON")}
 	}
 	return data, nil
 }
@@ -119,7 +122,7 @@ type listCommand struct {
 	State  []string `help:"Only tasks in this state; repeatable."`
 	Kind   []string `help:"Only tasks of this kind; repeatable."`
 	User   string   `help:"Only tasks of this user."`
-	Label  []string `help:"Only tasks with this label, as name:value; repeatable."`
+	Label  []string `help:"Only tasks with this label, as name=value; repeatable."`
 	Limit  int      `help:"How many." default:"20"`
 	Cursor string   `help:"Where the page before ended."`
 }
@@ -133,10 +136,21 @@ type taskPage struct {
 }
 
 func (c *listCommand) Run(ctx context.Context) error {
-	q := url.Values{"state": c.State, "kind": c.Kind, "label": c.Label, "limit": {strconv.Itoa(c.Limit)}}
+	q := url.Values{"state": c.State, "kind": c.Kind, "limit": {strconv.Itoa(c.Limit)}}
+	for _, label := range c.Label {
+		q.Add("label", colonLabel(label))
+	}
 	setIf(q, "user", c.User)
 	setIf(q, "cursor", c.Cursor)
 	return list(ctx, c.remote, "/tasks?"+q.Encode())
+}
+
+// colonLabel returns a label, given as name=value or name:value, as the API reads it: name:value.
+func colonLabel(label string) string {
+	if i := strings.IndexAny(label, "=:"); i >= 0 {
+		return label[:i] + ":" + label[i+1:]
+	}
+	return label
 }
 
 func setIf(q url.Values, name, value string) {
