@@ -14,6 +14,8 @@ import (
 const (
 	// followPending is how many live messages wait for a slow reader. What comes on top is dropped and read from the log later.
 	followPending = 64
+	// followPage is how many events of a long history are in memory for one reader.
+	followPage    = 32
 	followBackoff = 250 * time.Millisecond
 )
 
@@ -37,6 +39,7 @@ func (l *Log) Follow(ctx context.Context, tenant, id string, after uint64) (<-ch
 		f.stop()
 		return nil, err
 	}
+	f.more = len(backlog) == followPage
 	go f.run(ctx, backlog)
 	return f.out, nil
 }
@@ -47,7 +50,8 @@ type follower struct {
 	tenant, id string
 	last       uint64 // the last sequence handed out
 	dropped    int    // by the connection so far
-	behind     bool   // the log has more, and could not be read
+	behind     bool   // the log may have more, and was not read yet
+	more       bool   // the last page was full
 	sub        *natsgo.Subscription
 	live       chan *natsgo.Msg
 	up         chan natsgo.Status
@@ -70,6 +74,13 @@ func (f *follower) run(ctx context.Context, ready []events.Event) {
 			if !f.hand(ctx, e) {
 				return
 			}
+		}
+		if f.more {
+			ready = f.catchUp(ctx)
+			continue
+		}
+		if f.lost() { // no later message may come to show it
+			f.behind = true
 		}
 		wait := f.log.recheck
 		if f.behind {
@@ -134,7 +145,7 @@ func (f *follower) lost() bool {
 // catchUp reads what is missing from the log. When that fails it is tried again after a moment.
 func (f *follower) catchUp(ctx context.Context) []events.Event {
 	found, err := f.missing(ctx)
-	f.behind = err != nil
+	f.behind, f.more = err != nil, len(found) == followPage
 	if err != nil && ctx.Err() == nil {
 		f.log.logger.DebugContext(ctx, "followed task cannot be read yet", "task_id", f.id, "error", err)
 	}
@@ -142,7 +153,7 @@ func (f *follower) catchUp(ctx context.Context) []events.Event {
 }
 
 func (f *follower) missing(ctx context.Context) ([]events.Event, error) {
-	found, _, err := f.log.history(ctx, events.Subject(f.tenant, f.id), f.last, 0)
+	found, _, err := f.log.history(ctx, events.Subject(f.tenant, f.id), f.last, followPage)
 	if err == nil || errors.Is(err, errNoMessage) {
 		return found, nil
 	}

@@ -77,7 +77,7 @@ const maxUserID = 128
 func (p Principal) Check() error {
 	switch {
 	case !consistsOf(p.UserID, maxUserID, isChannelChar):
-		return fmt.Errorf("the user id must have 1 to %d characters of A-Z, a-z, 0-9 and _-=@,.;", maxUserID)
+		return fmt.Errorf("the user id must have 1 to %d characters of A-Z, a-z, 0-9 and _-@,.;", maxUserID)
 	case !consistsOf(p.Tenant, 64, isTokenChar):
 		return fmt.Errorf("the tenant id must have 1 to 64 characters of a-z, 0-9, _ and -")
 	case !p.Role.Valid():
@@ -109,7 +109,7 @@ func isChannelChar(c byte) bool {
 		return true
 	}
 	switch c {
-	case '=', '@', ',', '.', ';':
+	case '@', ',', '.', ';': // not =, with which channel names escape others
 		return true
 	}
 	return false

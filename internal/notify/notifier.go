@@ -161,7 +161,7 @@ func (n *Notifier) facts(ctx context.Context, e events.Event) (Snapshot, error) 
 	}
 	for failures := 1; ; failures++ {
 		found, err := n.first(ctx, e)
-		if err == nil || fault.Is(err, fault.NotFound) {
+		if err == nil || unknowable(err) {
 			n.tasks.learn(keyOf(e), found)
 			return found, nil
 		}
@@ -169,6 +169,11 @@ func (n *Notifier) facts(ctx context.Context, e events.Event) (Snapshot, error) 
 			return Snapshot{}, err
 		}
 	}
+}
+
+// unknowable reports whether no later try will bring a task's facts: its beginning is gone, or was never one of ours.
+func unknowable(err error) bool {
+	return fault.Is(err, fault.NotFound) || errors.Is(err, events.ErrMalformed)
 }
 
 // first reads the facts of e's task from the beginning of its history. They are empty when that has aged out.

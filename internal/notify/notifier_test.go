@@ -473,6 +473,23 @@ func TestNotifier_DoesNotRepeatOldHistory(t *testing.T) {
 	})
 }
 
+func TestNotifier_IsNotHeldUpByAHistoryThatCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.lookupErr = func(int) error { return fmt.Errorf("event 1: %w", events.ErrMalformed) }
+		w.append(t, "school", "spoiled", events.Started{Attempt: 1, Dispatch: 1})
+		w.append(t, "other", "fine", events.Queued{Kind: "quiz", UserID: "u", Dispatch: 1})
+		stop := start(t, newNotifier(t, w.config()))
+		synctest.Wait()
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if len(w.sent[notify.TaskChannel("fine")]) != 1 || len(w.sent[notify.TaskChannel("spoiled")]) != 1 {
+			t.Errorf("sent %v", w.sent)
+		}
+	})
+}
+
 func TestNew_NamesWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	_, err := notify.New(notify.Config{Senders: 300, Waiting: -1, RetryMin: time.Hour})

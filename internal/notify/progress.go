@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/toolboxai/orchestrator/events"
-	"github.com/toolboxai/orchestrator/internal/fault"
 )
 
 const (
@@ -146,7 +145,7 @@ func (n *Notifier) progressFacts(ctx context.Context, e events.Event) (Snapshot,
 	if err == nil {
 		last, err = n.cfg.Lookup.Last(ctx, e.Tenant, e.Task)
 	}
-	if fault.Is(err, fault.NotFound) {
+	if unknowable(err) {
 		return Snapshot{}, false, nil
 	}
 	if err != nil {

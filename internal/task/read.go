@@ -78,13 +78,14 @@ func (s *Service) addProgress(ctx context.Context, t *Task) {
 	}
 }
 
-// History returns a task's events after the given sequence, oldest first, at most limit (0: all).
+// History returns a task's events after the given sequence, oldest first, at most limit (0: all). What the log has dropped comes
+// from the archive, with its delay.
 func (s *Service) History(ctx context.Context, tenant, id string, after uint64, limit int) ([]events.Event, error) {
 	if !validID(tenant, id) {
 		return nil, notFound(id)
 	}
 	history, err := s.Log.History(ctx, tenant, id, after, limit)
-	if fault.Is(err, fault.NotFound) {
+	if fault.Is(err, fault.NotFound) || err == nil && after == 0 && len(history) > 0 && !begins(history) {
 		history, err = s.Archive.History(ctx, tenant, id, after, limit)
 	}
 	return history, wrap(id, err)
