@@ -107,6 +107,9 @@ func (s *system) serveAPI(ctx context.Context, listener net.Listener) error {
 	if cfg.Verifier, cfg.DevPrincipal, err = s.identity(); err != nil {
 		return err
 	}
+	if s.cfg.SkipAuth {
+		s.logger.WarnContext(ctx, "SKIP_AUTH is set: everybody is the development admin")
+	}
 	if cfg.TrustedProxies, err = s.cfg.trustedProxies(); err != nil {
 		return &usageError{err}
 	}
@@ -126,9 +129,6 @@ func (s *system) serveAPI(ctx context.Context, listener net.Listener) error {
 // identity decides how callers prove who they are.
 func (s *system) identity() (*auth.Verifier, *auth.Principal, error) {
 	if s.cfg.SkipAuth || s.cfg.dev {
-		if s.cfg.SkipAuth {
-			s.logger.Warn("SKIP_AUTH is set: everybody is the development admin")
-		}
 		dev := auth.DevPrincipal()
 		return nil, &dev, nil
 	}
