@@ -104,7 +104,7 @@ func TestHealth_DoesNotAskTooOften(t *testing.T) {
 		if n := asked.Load(); n != 1 {
 			t.Errorf("50 requests at once asked %d times", n)
 		}
-		time.Sleep(time.Second) // of the bubble's clock
+		<-time.After(time.Second) // of the bubble's clock
 		k.raw(ask{method: "GET", path: "/health/ready", as: "-"})
 		if n := asked.Load(); n != 2 {
 			t.Errorf("a second later it was asked %d times, want 2", n)
@@ -121,7 +121,7 @@ func TestHealth_AProbeThatIgnoresItsContextIsDownAndNotStartedAgain(t *testing.T
 		for range 3 {
 			got := k.do(ask{method: "GET", path: "/health/ready", as: "-"})
 			k.want(got, http.StatusServiceUnavailable, "unavailable")
-			time.Sleep(2 * time.Second)
+			<-time.After(2 * time.Second)
 		}
 		if n := started.Load(); n != 1 {
 			t.Errorf("it was started %d times", n)
@@ -129,7 +129,7 @@ func TestHealth_AProbeThatIgnoresItsContextIsDownAndNotStartedAgain(t *testing.T
 		release <- errors.New("at last")
 		synctest.Wait()
 		k.want(k.do(ask{method: "GET", path: "/health/ready", as: "-"}), http.StatusServiceUnavailable, "unavailable")
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		go func() { release <- nil }()
 		k.want(k.do(ask{method: "GET", path: "/health/ready", as: "-"}), http.StatusOK, "")
 	})

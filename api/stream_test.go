@@ -188,11 +188,11 @@ func TestStream_LetsGoOfAClientThatStoppedReading(t *testing.T) {
 			t.Fatalf("a second stream: %d, want 503", got)
 		}
 		// Nobody reads the events, and a pipe buffers nothing.
-		time.Sleep(9 * time.Second) // of the bubble's clock
+		<-time.After(9 * time.Second) // of the bubble's clock
 		if got := second(); got != http.StatusServiceUnavailable {
 			t.Errorf("after 9 s: %d, want 503", got)
 		}
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		synctest.Wait()
 		if got := second(); got != http.StatusOK {
 			t.Errorf("after 11 s: %d, want 200: the slot of a client that stopped reading is free", got)

@@ -80,13 +80,13 @@ func TestHead_IsAskedOnceASecond(t *testing.T) {
 		if seq, _, known := last(t.Context()); seq != 7 || !known || asked.Load() != 1 {
 			t.Errorf("got %d, known %v, after %d questions", seq, known, asked.Load())
 		}
-		time.Sleep(1100 * time.Millisecond) // the clock is synctest's
+		<-time.After(1100 * time.Millisecond) // the clock is synctest's
 		for range 2 {
 			if _, _, known := last(t.Context()); known || asked.Load() != 2 {
 				t.Errorf("known %v after %d questions", known, asked.Load())
 			}
 		}
-		time.Sleep(1100 * time.Millisecond)
+		<-time.After(1100 * time.Millisecond)
 		began := time.Now()
 		if _, _, known := last(t.Context()); known || time.Since(began) > time.Second {
 			t.Errorf("known %v after %v", known, time.Since(began))

@@ -48,7 +48,7 @@ func TestStaleReads_AnswersFromItsLastPages(t *testing.T) {
 			t.Fatalf("%+v %v", fresh, err)
 		}
 		fresh.Tasks[0].ID = "written by the caller"
-		time.Sleep(time.Hour) // the clock is synctest's
+		<-time.After(time.Hour) // the clock is synctest's
 		for _, broken := range []error{fault.After(time.Second, "away"), fault.New(fault.Timeout, "slow")} {
 			s.fail(broken)
 			for range 2 {
@@ -63,7 +63,7 @@ func TestStaleReads_AnswersFromItsLastPages(t *testing.T) {
 					t.Errorf("%v: a list that was never given: %v, want Unavailable and when to come back", broken, err)
 				}
 			}
-			time.Sleep(2 * time.Second)
+			<-time.After(2 * time.Second)
 		}
 		for _, wrong := range []error{fault.InvalidField("cursor", "is bad"), fault.New(fault.Internal, "a bug")} {
 			s.fail(wrong)
@@ -96,7 +96,7 @@ func TestStaleReads_LeavesABrokenArchiveAloneForASecond(t *testing.T) {
 		if s.asked != 2 {
 			t.Errorf("the archive was asked %d times, want 2", s.asked)
 		}
-		time.Sleep(1100 * time.Millisecond)
+		<-time.After(1100 * time.Millisecond)
 		s.fail(nil)
 		list()
 		list()
