@@ -5,7 +5,6 @@ package content
 import (
 	"context"
 	"embed"
-	"encoding/json"
 
 	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/llm"
@@ -15,37 +14,23 @@ import (
 	"github.com/toolboxai/orchestrator/workers/agents/lesson"
 )
 
-//go:embed prompts
-var prompts embed.FS
-
-//go:embed input.schema.json
-var inputSchema json.RawMessage
-
-//go:embed output.schema.json
-var outputSchema json.RawMessage
-
-//go:embed example.json
-var example json.RawMessage
+//go:embed *.json prompts
+var files embed.FS
 
 // promptVersion is raised with every change of a prompt or of a step's schema.
 const promptVersion = 1
 
 // New returns the agent of kind content.
 func New(client llm.Client) (workers.Agent, error) {
-	author, err := ask.NewAuthor(ask.Config{Client: client, Kind: "content", Version: promptVersion, Files: prompts})
-	if err != nil {
-		return nil, err
-	}
-	return workers.New(task.Kind{
-		Name:         "content",
-		Aliases:      []string{"content_generator", "generate_content"},
-		Title:        "Lesson content",
-		Description:  "Writes a lesson for a Roblox environment: sections, vocabulary, activities and, if wanted, an assessment.",
-		Routes:       []string{"/agents/content/generate", "/content/generate"},
-		InputSchema:  inputSchema,
-		OutputSchema: outputSchema,
-		Example:      example,
-	}, agent{author}.work), nil
+	return ask.NewAgent(client, files, promptVersion, task.Kind{
+		Name:        "content",
+		Aliases:     []string{"content_generator", "generate_content"},
+		Title:       "Lesson content",
+		Description: "Writes a lesson for a Roblox environment: sections, vocabulary, activities and, if wanted, an assessment.",
+		Routes:      []string{"/agents/content/generate", "/content/generate"},
+	}, func(ctx context.Context, run *workers.Run, author *ask.Author, in Input) (Result, error) {
+		return agent{author}.work(ctx, run, in)
+	})
 }
 
 type agent struct{ author *ask.Author }

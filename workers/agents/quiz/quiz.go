@@ -5,7 +5,6 @@ package quiz
 import (
 	"context"
 	"embed"
-	"encoding/json"
 	"fmt"
 
 	"github.com/toolboxai/orchestrator/internal/fault"
@@ -16,17 +15,8 @@ import (
 	"github.com/toolboxai/orchestrator/workers/agents/lesson"
 )
 
-//go:embed prompts
-var prompts embed.FS
-
-//go:embed input.schema.json
-var inputSchema json.RawMessage
-
-//go:embed output.schema.json
-var outputSchema json.RawMessage
-
-//go:embed example.json
-var example json.RawMessage
+//go:embed *.json prompts
+var files embed.FS
 
 // promptVersion is raised with every change of a prompt or of a step's schema.
 const promptVersion = 1
@@ -36,20 +26,15 @@ const batch = 10
 
 // New returns the agent of kind quiz.
 func New(client llm.Client) (workers.Agent, error) {
-	author, err := ask.NewAuthor(ask.Config{Client: client, Kind: "quiz", Version: promptVersion, Files: prompts})
-	if err != nil {
-		return nil, err
-	}
-	return workers.New(task.Kind{
-		Name:         "quiz",
-		Aliases:      []string{"quiz_generator", "generate_quiz"},
-		Title:        "Quiz",
-		Description:  "Writes a quiz with answers, explanations and hints, in up to six types of questions.",
-		Routes:       []string{"/agents/quiz/generate"},
-		InputSchema:  inputSchema,
-		OutputSchema: outputSchema,
-		Example:      example,
-	}, agent{author}.work), nil
+	return ask.NewAgent(client, files, promptVersion, task.Kind{
+		Name:        "quiz",
+		Aliases:     []string{"quiz_generator", "generate_quiz"},
+		Title:       "Quiz",
+		Description: "Writes a quiz with answers, explanations and hints, in up to six types of questions.",
+		Routes:      []string{"/agents/quiz/generate"},
+	}, func(ctx context.Context, run *workers.Run, author *ask.Author, in Input) (Result, error) {
+		return agent{author}.work(ctx, run, in)
+	})
 }
 
 type agent struct{ author *ask.Author }

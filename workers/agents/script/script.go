@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"embed"
-	"encoding/json"
 
 	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/llm"
@@ -16,37 +15,23 @@ import (
 	"github.com/toolboxai/orchestrator/workers/agents/lesson"
 )
 
-//go:embed prompts
-var prompts embed.FS
-
-//go:embed input.schema.json
-var inputSchema json.RawMessage
-
-//go:embed output.schema.json
-var outputSchema json.RawMessage
-
-//go:embed example.json
-var example json.RawMessage
+//go:embed *.json prompts
+var files embed.FS
 
 // promptVersion is raised with every change of a prompt or of a step's schema.
 const promptVersion = 1
 
 // New returns the agent of kind script.
 func New(client llm.Client) (workers.Agent, error) {
-	author, err := ask.NewAuthor(ask.Config{Client: client, Kind: "script", Version: promptVersion, Files: prompts})
-	if err != nil {
-		return nil, err
-	}
-	return workers.New(task.Kind{
-		Name:         "script",
-		Aliases:      []string{"script_generator", "generate_script"},
-		Title:        "Script",
-		Description:  "Writes a Luau script for Roblox and checks it for dangerous calls and unclosed blocks.",
-		Routes:       []string{"/agents/script/generate"},
-		InputSchema:  inputSchema,
-		OutputSchema: outputSchema,
-		Example:      example,
-	}, agent{author}.work), nil
+	return ask.NewAgent(client, files, promptVersion, task.Kind{
+		Name:        "script",
+		Aliases:     []string{"script_generator", "generate_script"},
+		Title:       "Script",
+		Description: "Writes a Luau script for Roblox and checks it for dangerous calls and unclosed blocks.",
+		Routes:      []string{"/agents/script/generate"},
+	}, func(ctx context.Context, run *workers.Run, author *ask.Author, in Input) (Result, error) {
+		return agent{author}.work(ctx, run, in)
+	})
 }
 
 type agent struct{ author *ask.Author }

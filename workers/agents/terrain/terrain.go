@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"embed"
-	"encoding/json"
 
 	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/llm"
@@ -17,37 +16,23 @@ import (
 	"github.com/toolboxai/orchestrator/workers/agents/lesson"
 )
 
-//go:embed prompts
-var prompts embed.FS
-
-//go:embed input.schema.json
-var inputSchema json.RawMessage
-
-//go:embed output.schema.json
-var outputSchema json.RawMessage
-
-//go:embed example.json
-var example json.RawMessage
+//go:embed *.json prompts
+var files embed.FS
 
 // promptVersion is raised with every change of a prompt or of a step's schema.
 const promptVersion = 1
 
 // New returns the agent of kind terrain.
 func New(client llm.Client) (workers.Agent, error) {
-	author, err := ask.NewAuthor(ask.Config{Client: client, Kind: "terrain", Version: promptVersion, Files: prompts})
-	if err != nil {
-		return nil, err
-	}
-	return workers.New(task.Kind{
-		Name:         "terrain",
-		Aliases:      []string{"terrain_generator", "generate_terrain"},
-		Title:        "Terrain",
-		Description:  "Designs a Roblox place: terrain operations inside its bounds, props, light, and the Luau that builds it.",
-		Routes:       []string{"/agents/terrain/generate"},
-		InputSchema:  inputSchema,
-		OutputSchema: outputSchema,
-		Example:      example,
-	}, agent{author}.work), nil
+	return ask.NewAgent(client, files, promptVersion, task.Kind{
+		Name:        "terrain",
+		Aliases:     []string{"terrain_generator", "generate_terrain"},
+		Title:       "Terrain",
+		Description: "Designs a Roblox place: terrain operations inside its bounds, props, light, and the Luau that builds it.",
+		Routes:      []string{"/agents/terrain/generate"},
+	}, func(ctx context.Context, run *workers.Run, author *ask.Author, in Input) (Result, error) {
+		return agent{author}.work(ctx, run, in)
+	})
 }
 
 type agent struct{ author *ask.Author }
