@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -118,10 +119,8 @@ func (cfg *Config) complete() error {
 			return fmt.Errorf("Config.Checks[%d] has no name or no probe", i)
 		}
 	}
-	for _, origin := range cfg.AllowedOrigins {
-		if err := checkOrigin(origin, len(cfg.AllowedOrigins)); err != nil {
-			return err
-		}
+	if err := CheckOrigins(cfg.AllowedOrigins); err != nil {
+		return fmt.Errorf("Config.AllowedOrigins: %w", err)
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -141,13 +140,17 @@ func (cfg *Config) complete() error {
 	return nil
 }
 
-func checkOrigin(origin string, of int) error {
-	if origin == "*" && of == 1 {
+// CheckOrigins reports whether each of origins is one that a browser sends, scheme://host[:port], or the only one is "*". The error
+// names the first that is not.
+func CheckOrigins(origins []string) error {
+	if slices.Equal(origins, []string{"*"}) {
 		return nil
 	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || strings.Contains(origin, "*") || u.Scheme+"://"+u.Host != origin {
-		return fmt.Errorf("Config.AllowedOrigins: %q is no origin such as https://app.example.org, nor * alone", origin)
+	for _, origin := range origins {
+		u, err := url.Parse(origin)
+		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || strings.Contains(origin, "*") || u.Scheme+"://"+u.Host != origin {
+			return fmt.Errorf("%q is no origin such as https://app.example.org, nor * alone", origin)
+		}
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
-	"net/url"
 	"os"
 	"reflect"
 	"slices"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/toolboxai/orchestrator/api"
 )
 
 // Config is the environment. Every variable may instead be given as NAME_FILE, the path of a file that holds its value.
@@ -170,10 +171,8 @@ func (c Config) check() error {
 	case !slices.Contains([]string{"", "openai", "anthropic", "google", "ollama", "offline"}, c.LLMProvider):
 		return fmt.Errorf("LLM_PROVIDER is %q, must be openai, anthropic, google, ollama or offline, or not be set", c.LLMProvider)
 	}
-	for _, origin := range c.AllowedOrigins {
-		if !isOrigin(origin) && (origin != "*" || len(c.AllowedOrigins) > 1) {
-			return fmt.Errorf("ALLOWED_ORIGINS: %q is no origin such as https://app.example.org, nor * alone", origin)
-		}
+	if err := api.CheckOrigins(c.AllowedOrigins); err != nil {
+		return fmt.Errorf("ALLOWED_ORIGINS: %w", err)
 	}
 	_, err := c.trustedProxies()
 	return err
@@ -188,12 +187,6 @@ func trimmed(list []string) []string {
 		}
 	}
 	return out
-}
-
-// isOrigin reports whether a browser could send s as its Origin: scheme://host[:port].
-func isOrigin(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") && !strings.Contains(s, "*") && u.Scheme+"://"+u.Host == s
 }
 
 // trustedProxies returns the networks of TRUSTED_PROXIES.
