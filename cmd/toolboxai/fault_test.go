@@ -431,3 +431,31 @@ func TestWorker_StalledAndBackDisturbsNobody(t *testing.T) {
 		t.Errorf("completed in attempt %d with failures %v, want attempt 2 after one crash", done.Attempt, done.Failures)
 	}
 }
+
+// The first signal drains; the second does not wait for it.
+func TestWorker_ASecondSignalStopsAtOnce(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	t.Cleanup(func() { close(release) })
+	model := llmtest.NewOpenAI(t, func(llmtest.Call) llmtest.Reply { return llmtest.Reply{Hold: release} })
+	s := newSite(t, pgtest.New(t), "DRAIN_TIMEOUT=10m")
+	s.api()
+	w := s.role("worker", scripted(model)...)
+	s.mustSubmit("")
+	if err := model.Await(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the worker drains", func() error {
+		if !contains(w.output.String(), "worker drains") {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	w.signal(syscall.SIGTERM)
+	if code := w.cmd.ProcessState.ExitCode(); code != exitFailed || !contains(w.output.String(), "stopped at once") {
+		t.Errorf("exit %d\n%s", code, w.output)
+	}
+}

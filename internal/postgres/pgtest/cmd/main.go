@@ -1,4 +1,4 @@
-// Command cmd runs a command with TEST_DATABASE_URL set to a throwaway Postgres, so that the test processes below it share
+// Package main runs a command with TEST_DATABASE_URL set to a throwaway Postgres, so that the test processes below it share
 // one instead of starting one each:
 //
 //	go run ./internal/postgres/pgtest/cmd -- go test ./...
