@@ -4,9 +4,14 @@
 // it loses errors or partial answers: see exchange.go), and the offline composer, which needs no model at all. Which one
 // serves is decided once, at start, by Select, and is said in one line; a failing provider is never replaced silently.
 //
+// Govern wraps a Client so that it keeps to what its provider allows, to what its callers may spend, and lets other models of
+// the policy stand in; the answer says so. It counts in a Meter, which all processes share: see FallbackMeter for what happens
+// without.
+//
 // Every error of a Client is a fault:
 //
-//   - RateLimited: the provider asks to come back later; RetryAfter is set where it said when.
+//   - RateLimited: the provider asks to come back later; RetryAfter is set where it said when. From a Governed client it is a
+//     *PausedError or a *BudgetError, and says when.
 //   - Unavailable: 5xx, a connection that failed or broke, an answer that ended without saying why or makes no sense.
 //   - Timeout, Canceled: ctx ended; context.Cause is in the chain.
 //   - Unauthorized: the key is wrong, unpaid, or may not use the model.
@@ -44,6 +49,7 @@ type Response struct {
 	Provider string // "openai", "anthropic", "google", "ollama" or "offline"
 	Model    string // the model's name as the provider knows it
 	Offline  bool   // true when the composer wrote it
+	Fallback string // which models were asked before and were not there, and why: "openai/gpt-6-luna: breaker open"; else empty
 	Usage    Usage
 }
 
@@ -68,6 +74,7 @@ func (u Usage) Add(v Usage) Usage {
 type Client interface {
 	// Complete returns the whole answer to req. It ends with ctx.
 	Complete(ctx context.Context, req Request) (Response, error)
-	// Describe names the provider and model in one line, for logs and the health page.
+	// Describe names the provider, the model and what else is worth knowing, in this order and one line, for logs and the health
+	// page.
 	Describe() string
 }

@@ -18,6 +18,8 @@ type priceTable struct {
 	AsOf   string  `json:"as_of"`
 	Unit   string  `json:"unit"`
 	Models []price `json:"models"`
+
+	dated *regexp.Regexp // the end of the name of a model's dated version
 }
 
 // price is in US dollars per million tokens.
@@ -40,12 +42,13 @@ func loadPrices() (*priceTable, error) {
 	if _, err := time.Parse(time.DateOnly, t.AsOf); err != nil {
 		return nil, fmt.Errorf("read the price table: as_of: %w", err)
 	}
+	t.dated = regexp.MustCompile(`-(\d{8}|\d{4}-\d{2}-\d{2}|latest)$`)
 	return &t, nil
 }
 
 // cost returns what n tokens cost, and whether the price is known. A dated version of a listed model costs the same.
 func (t *priceTable) cost(provider, model string, n tokens) (usd float64, known bool) {
-	base := regexp.MustCompile(`-(\d{8}|\d{4}-\d{2}-\d{2}|latest)$`).ReplaceAllString(model, "")
+	base := t.dated.ReplaceAllString(model, "")
 	for _, p := range t.Models {
 		if p.Provider != provider || p.Model != model && p.Model != base || n.input > p.UpTo {
 			continue

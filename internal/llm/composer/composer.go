@@ -80,6 +80,9 @@ func (r *request[T]) UnmarshalJSON(raw []byte) error {
 // Describe names the composer.
 func (c *Composer) Describe() string { return "offline composer (starter content, no model)" }
 
+// Model says which model the composer passes for.
+func (c *Composer) Model() llm.Model { return llm.Model{Provider: Provider, Name: Model} }
+
 // Complete writes the answer to req, at no cost. Errors: Invalid for a purpose that it does not know or an input that does
 // not fit; Canceled or Timeout when ctx ends first.
 func (c *Composer) Complete(ctx context.Context, req llm.Request) (llm.Response, error) {
