@@ -9,6 +9,8 @@ const (
 	TypeStarted   Type = "task.started"   // a worker claimed an attempt
 	TypeStep      Type = "task.step"      // a step of the attempt finished; its output is kept
 	TypeRetrying  Type = "task.retrying"  // the attempt failed or was handed back; another follows
+	TypeWaiting   Type = "task.waiting"   // the attempt gave its slot back until a time, a signal or money comes
+	TypeSignalled Type = "task.signalled" // something that the task waits for, or will wait for, happened
 	TypeCompleted Type = "task.completed" // the result is there
 	TypeFailed    Type = "task.failed"    // no attempt is left: a dead letter
 	TypeCancelled Type = "task.cancelled" // withdrawn by a user
@@ -56,5 +58,16 @@ const (
 	CauseInput         Cause = "input"          // the input cannot be served; no retry helps
 	CausePolicy        Cause = "policy"         // a rule forbids the work; no retry helps
 	CauseDeadline      Cause = "deadline"       // the task's own deadline passed
+	CauseExpired       Cause = "expired"        // no worker began it before its time in the queue was over
 	CauseUndecodable   Cause = "undecodable"    // the dispatch could not be read; its raw bytes are kept
+)
+
+// Wait says what a task in state waiting waits for.
+type Wait string
+
+const (
+	WaitTime     Wait = "time"     // Until
+	WaitSignal   Wait = "signal"   // a task.signalled of that Name, at most until Until
+	WaitBudget   Wait = "budget"   // the budget of that Name: a top-up, or its next period at Until
+	WaitProvider Wait = "provider" // the model of that Name, which takes no calls until Until
 )

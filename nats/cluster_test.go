@@ -52,12 +52,42 @@ func TestCluster(t *testing.T) {
 		turn := 0
 		tasktest.RunLog(t, func(*testing.T) task.Log { turn++; return logs[turn%len(logs)] })
 	})
+	t.Run("KeepsTheContractsWithGroupCommit", func(t *testing.T) {
+		api := as(t, nodes[1], c, "api")
+		tasktest.RunLog(t, func(*testing.T) task.Log { return newGrouped(api) })
+		log := newGrouped(api)
+		for range 5 {
+			appends := withAStaleOne(t, log, 50)
+			together(t, log, appends)
+			checkStored(t, api, appends[:49])
+			if task.Stale(appends[49].err) == nil {
+				t.Errorf("the late append: %v", appends[49].err)
+			}
+		}
+	})
 	t.Run("ReadsItsWritesFromEveryNode", func(t *testing.T) {
 		for i := range 300 {
 			h := history(t, logs[i%3], 2)
 			got, err := logs[(i+1)%3].History(t.Context(), "school", h[0].Task, 0, 0)
 			if err != nil || len(got) != 2 || got[1].Seq != h[1].Seq {
 				t.Fatalf("task %d: read %d events (%v), want 2", i, len(got), err)
+			}
+		}
+	})
+	t.Run("ReadsDocumentsAndObjectsFromEveryNode", func(t *testing.T) {
+		for i := range 20 {
+			writer, reader := nodes[i%3], nodes[(i+1)%3]
+			key := fmt.Sprintf("school.n%d", i)
+			revision := put(t, newDocuments(t, as(t, writer, c, "api").JS), key, "one", 0)
+			if doc, at, err := newDocuments(t, as(t, reader, c, "api").JS).Get(t.Context(), key); err != nil || doc.Text != "one" || at != revision {
+				t.Errorf("document %d: read %+v at %d (%v), want revision %d", i, doc, at, err, revision)
+			}
+			ref, err := nats.NewBlobs(as(t, writer, c, "worker").JS).Put(t.Context(), "school", key[7:], make([]byte, 600<<10))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if data, err := nats.NewBlobs(as(t, reader, c, "api").JS).Get(t.Context(), ref); err != nil || len(data) != ref.Bytes {
+				t.Errorf("object %d: read %d bytes (%v), want %d", i, len(data), err, ref.Bytes)
 			}
 		}
 	})
@@ -83,6 +113,17 @@ func survivesTheLeader(t *testing.T, c certificates, nodes []*server.Server, log
 	until(t, "the recorder is served", recorder.feed.Active)
 	log, queue := logs[alive[0]], newQueue(t, as(t, nodes[alive[0]], c, "api"))
 	h := history(t, log, 1)
+	leases := []*candidate{
+		runLease(t, as(t, nodes[alive[0]], c, "dispatcher").Conn, "a", nil), runLease(t, as(t, nodes[alive[1]], c, "dispatcher").Conn, "b", nil),
+	}
+	oneHolds := func() bool {
+		if leases[0].Held() && leases[1].Held() {
+			t.Error("both hold the lease")
+		}
+		return leases[0].Held() || leases[1].Held()
+	}
+	until(t, "one has the lease", oneHolds)
+	watched, _ := watch(t, newLog(as(t, nodes[alive[1]], c, "dispatcher")))
 	followed := follow(t, logs[alive[1]], h[0].Task, 0)
 	next(t, followed)
 	for i, node := range nodes {
@@ -114,6 +155,8 @@ func survivesTheLeader(t *testing.T, c certificates, nodes []*server.Server, log
 	msg.Ack()
 	last := h[len(h)-1].Seq
 	until(t, "the recorder has come to the end", func() bool { return slices.Contains(recorder.got(), last) })
+	until(t, "the watch has come to the end", func() bool { return next(t, watched).Seq == last })
+	until(t, "one has the lease again", oneHolds)
 	recorder.stop()
 	got := recorder.got()
 	seen := slices.Compact(slices.Sorted(slices.Values(got)))

@@ -23,12 +23,16 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 
 	"github.com/toolboxai/orchestrator/events"
+	"github.com/toolboxai/orchestrator/internal/audit"
+	"github.com/toolboxai/orchestrator/internal/auth"
+	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/internal/task/tasktest"
 	"github.com/toolboxai/orchestrator/nats"
 	"github.com/toolboxai/orchestrator/nats/natstest"
 )
 
-var confRoles = []string{"api", "worker", "recorder", "notifier", "migrate", "monitor"}
+var confRoles = []string{"api", "worker", "dispatcher", "recorder", "notifier", "migrate", "monitor"}
 
 // certificates are what the configuration files ask for, on disk.
 type certificates struct {
@@ -158,6 +162,19 @@ func TestConf_LetsEveryRoleDoItsWork(t *testing.T) {
 			workWorker(t, as(t, s, c, "worker"), q)
 			workRecorder(t, as(t, s, c, "recorder"), q)
 			workNotifier(t, as(t, s, c, "notifier"), as(t, s, c, "worker"), q)
+			api := as(t, s, c, "api")
+			presence := register(t, as(t, s, c, "worker").Conn, func() task.Worker { return worker("w") })
+			workDispatcher(t, as(t, s, c, "dispatcher"), api, as(t, s, c, "worker"), as(t, s, c, "recorder"), as(t, s, c, "notifier"), as(t, s, c, "monitor"))
+			workAdmin(t, api, as(t, s, c, "worker"))
+			presence.Stop()
+			for _, role := range []string{"api", "worker", "dispatcher", "recorder", "notifier"} {
+				serveBreakers(t, as(t, s, c, role).Conn, role, "redis")
+			}
+			breakers := nats.NewBreakersClient(api.Conn)
+			until(t, "every role tells of its breakers", func() bool { return len(openBreakers(t, breakers)) == 5 })
+			if err := breakers.Reset(t.Context(), "notifier", "redis"); err != nil {
+				t.Error(err)
+			}
 			monitor := as(t, s, c, "monitor")
 			for range monitor.JS.ListStreams(t.Context()).Info() {
 			}
@@ -175,8 +192,8 @@ func workAPI(t *testing.T, api *natstest.Broker) events.Event {
 	if _, err := api.JS.AccountInfo(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if sentence, safe, err := nats.Durability(t.Context(), api.JS, true); err != nil || !safe {
-		t.Errorf("durability: %q, %v, %v", sentence, safe, err)
+	if level, sentence, err := nats.Durability(t.Context(), api.JS, nats.DurabilityConfig{SyncAlways: true}); err != nil || level != nats.LevelFsync {
+		t.Errorf("durability: %s, %q, %v", level, sentence, err)
 	}
 	if err := queue.Admit(t.Context()); err != nil {
 		t.Error(err)
@@ -226,6 +243,134 @@ func workWorker(t *testing.T, worker *natstest.Broker, q events.Event) {
 	_ = sub.Close()
 }
 
+// workDispatcher does what a dispatcher does beside what workAPI does, while an API process asks it.
+func workDispatcher(t *testing.T, dispatcher, api *natstest.Broker, others ...*natstest.Broker) {
+	t.Helper()
+	lease := runLease(t, dispatcher.Conn, "d", nil)
+	until(t, "the lease is held", lease.Held)
+	if who, err := runLease(t, dispatcher.Conn, "other", nil).Holder(t.Context()); err != nil || who.Holder != "d" {
+		t.Errorf("the lease is held by %v, %v", who, err)
+	}
+	o := serve(t, dispatcher.Conn, "d")
+	o.held.Store(true)
+	client := nats.NewDispatcherClient(api.Conn)
+	until(t, "the dispatcher answers", func() bool {
+		_, err := client.Backlog(t.Context())
+		return err == nil
+	})
+	for _, other := range others { // whichever is scraped tells the dispatcher's figures
+		if _, err := nats.NewDispatcherClient(other.Conn).Backlog(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	seen, _ := watch(t, newLog(dispatcher))
+	log, queue := newLog(dispatcher), newQueue(t, dispatcher)
+	q := history(t, log, 1)[0]
+	for e := next(t, seen); e.Seq != q.Seq; e = next(t, seen) {
+	}
+	d := tasktest.EntryOf(t, q)
+	if has, err := queue.Has(t.Context(), d); err != nil || has {
+		t.Errorf("before the dispatch: %v, %v", has, err)
+	}
+	if err := queue.Dispatch(t.Context(), d, q); err != nil {
+		t.Error(err)
+	}
+	if has, err := queue.Has(t.Context(), d); err != nil || !has {
+		t.Errorf("after the dispatch: %v, %v", has, err)
+	}
+	if err := queue.PauseKind(t.Context(), "content"); err != nil {
+		t.Error(err)
+	}
+	if err := queue.ResumeKind(t.Context(), "content"); err != nil {
+		t.Error(err)
+	}
+	fleet := newFleet(t, dispatcher.Conn, nats.FleetConfig{})
+	if workers, err := fleet.Workers(t.Context()); err != nil || len(workers) != 1 {
+		t.Errorf("the dispatcher sees %v, %v", workers, err)
+	}
+	gate := newGate(t, api.JS, 0)
+	keep(t, gate)
+	publishGate(t, dispatcher.JS, busyGate())
+	until(t, "the gate is closed", func() bool { return !gate.Direct("busy", "quiz", nil) })
+	for _, bucket := range []string{nats.BucketSchedules, nats.BucketCampaigns} {
+		docs, err := nats.NewDocuments[note](dispatcher.JS, bucket, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		revision := put(t, docs, "school.a", "one", 0)
+		if found, err := docs.List(t.Context(), "school.*", 0); err != nil || len(found) != 1 {
+			t.Errorf("listed %v, %v", found, err)
+		}
+		m := watchDocuments(t, docs)
+		until(t, "the document is shown", func() bool { return m.count() == 1 })
+		if err := docs.Delete(t.Context(), "school.a", revision); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := nats.NewAudit(dispatcher.JS, nats.AuditConfig{}).Append(t.Context(), audit.Entry{Tenant: "school", Action: "campaign.ended"}); err != nil {
+		t.Error(err)
+	}
+	o.held.Store(false)
+	lease.stop()
+}
+
+// workAdmin does what an API process does for an admin, and what a worker needs of it.
+func workAdmin(t *testing.T, api, worker *natstest.Broker) {
+	t.Helper()
+	there := newPolicyStore(t, worker.JS)
+	keep(t, there)
+	store := newPolicyStore(t, api.JS)
+	keep(t, store)
+	wait(t, "the worker knows that there is no policy", there.Ready())
+	changed := there.Changed()
+	if _, err := store.Save(t.Context(), limited(3, 0)); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "the worker knows the policy", changed)
+	if past, err := store.History(t.Context()); err != nil || len(past) != 1 {
+		t.Errorf("the policy's history: %v, %v", past, err)
+	}
+	docs := newDocuments(t, api.JS)
+	put(t, docs, "school.b", "one", 0)
+	if found, err := docs.List(t.Context(), "", 0); err != nil || len(found) != 1 {
+		t.Errorf("listed %v, %v", found, err)
+	}
+	record := nats.NewAudit(api.JS, nats.AuditConfig{})
+	if err := record.Append(t.Context(), audit.Entry{Tenant: "school", Action: "policy.changed"}); err != nil {
+		t.Error(err)
+	}
+	if found, err := record.Since(t.Context(), "school", audit.Place{}); err != nil || len(found) != 2 {
+		t.Errorf("on record: %v, %v", found, err)
+	}
+	if err := nats.NewAccessLog(api.JS, nil).RecordAccess(t.Context(), audit.Access{Tenant: "school", Student: "s"}); err != nil {
+		t.Error(err)
+	}
+	set := runRevocations(t, api.JS)
+	if err := newRevocations(t, api.JS).Publish(t.Context(), auth.Revocation{Kind: auth.RevokedUser, ID: "ada"}); err != nil {
+		t.Error(err)
+	}
+	until(t, "the API knows the revocation", func() bool { return set.Len() == 1 })
+	ref, err := nats.NewBlobs(worker.JS).Put(t.Context(), "school", "t1", make([]byte, 300<<10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, broker := range []*natstest.Broker{api, worker} {
+		if data, err := nats.NewBlobs(broker.JS).Get(t.Context(), ref); err != nil || len(data) != ref.Bytes {
+			t.Errorf("read %d bytes, %v", len(data), err)
+		}
+	}
+	if workers, err := newFleet(t, api.Conn, nats.FleetConfig{}).Workers(t.Context()); err != nil || len(workers) != 1 {
+		t.Errorf("the API sees %v, %v", workers, err)
+	}
+	lease, err := nats.NewLease(api.JS, "dispatcher", "api", nats.LeaseConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lease.Holder(t.Context()); err != nil && !fault.Is(err, fault.NotFound) {
+		t.Error(err)
+	}
+}
+
 func workRecorder(t *testing.T, recorder *natstest.Broker, q events.Event) {
 	t.Helper()
 	for range 2 { // the second goes on where the first stopped
@@ -236,23 +381,41 @@ func workRecorder(t *testing.T, recorder *natstest.Broker, q events.Event) {
 		})
 		r.stop()
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	seen := make(chan events.Event, 10)
-	ended := make(chan error, 1)
-	go func() { ended <- newLog(recorder).WatchLatest(ctx, func(e events.Event) { seen <- e }) }()
-	if e := next(t, seen); e.Task != q.Task {
-		t.Errorf("watched task %s, want %s", e.Task, q.Task)
-	}
-	cancel()
-	if err := <-ended; err != nil {
+	if _, err := nats.NewAudit(recorder.JS, nats.AuditConfig{}).State(t.Context()); err != nil {
 		t.Error(err)
 	}
-	queue := newQueue(t, recorder)
-	if err := queue.Dispatch(t.Context(), tasktest.EntryOf(t, q), q); err != nil {
+	if _, _, err := nats.NewAudit(recorder.JS, nats.AuditConfig{}).Read(t.Context(), 0, 1); err != nil {
 		t.Error(err)
 	}
-	if waiting, err := queue.Waiting(t.Context()); err != nil || len(waiting) != 1 {
-		t.Errorf("waiting: %v, %v", waiting, err)
+	if _, err := nats.NewAudit(recorder.JS, nats.AuditConfig{}).Tenants(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := nats.NewAccessLog(recorder.JS, nil).State(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := nats.NewAccessLog(recorder.JS, nil).Read(t.Context(), 0, 1); err != nil {
+		t.Error(err)
+	}
+	forgetWithBlobs(t, recorder)
+	policies := newPolicyStore(t, recorder.JS)
+	keep(t, policies)
+	wait(t, "the recorder knows the policy", policies.Ready())
+}
+
+// forgetWithBlobs deletes a task that has everything there is to delete.
+func forgetWithBlobs(t *testing.T, recorder *natstest.Broker) {
+	t.Helper()
+	log := newLog(recorder)
+	gone := tasktest.MustAppend(t, log, tasktest.QueuedEvent(t, "erased"), 0)
+	ref := events.Reference{Key: "erased/" + gone.Task + "/none", Bytes: 1, SHA256: "00"}
+	tasktest.MustAppend(t, log, tasktest.Event(t, "erased", gone.Task, events.Cancelled{By: "janitor"}), gone.Seq)
+	other := tasktest.MustAppend(t, log, tasktest.QueuedEvent(t, "erased"), 0)
+	started := tasktest.MustAppend(t, log, tasktest.Event(t, "erased", other.Task, events.Started{Attempt: 1, Dispatch: 1, Worker: "w1"}), other.Seq)
+	tasktest.MustAppend(t, log, tasktest.Event(t, "erased", other.Task, events.Completed{Attempt: 1, ResultRef: &ref}), started.Seq)
+	for _, id := range []string{gone.Task, other.Task} {
+		if err := nats.NewEraser(recorder.JS).Forget(t.Context(), "erased", id); err != nil {
+			t.Errorf("forget a task: %v", err)
+		}
 	}
 }
 
@@ -301,15 +464,16 @@ func TestConf_RefusesWhatIsNotARolesWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	publish := map[string][]string{
-		"api":      {"progress.a.b", "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.STREAM.PURGE.EVENTS", "$JS.API.CONSUMER.MSG.NEXT.TASKS.work-quiz-high", "$JS.API.STREAM.UPDATE.TASKS", "live.events.a.b"},
-		"worker":   {"tasks.quiz.high.a.b.1", "$JS.API.STREAM.DELETE.TASKS", "$JS.API.CONSUMER.DELETE.TASKS.work-quiz-high", "$JS.API.CONSUMER.CREATE.TASKS.x", "$JS.API.STREAM.MSG.DELETE.EVENTS", "$JS.ACK.EVENTS.recorder.1.1.1.1.0"},
-		"recorder": {"events.a.b", "$JS.API.STREAM.PURGE.TASKS", "$JS.API.CONSUMER.RESET.EVENTS.notifier", "$JS.API.CONSUMER.DELETE.EVENTS.notifier", "$JS.API.CONSUMER.CREATE.TASKS.x"},
-		"notifier": {"events.a.b", "tasks.quiz.high.a.b.1", "progress.a.b", "$JS.API.CONSUMER.MSG.NEXT.EVENTS.recorder", "$JS.ACK.EVENTS.recorder.1.1.1.1.0", "$JS.ACK.TASKS.work-quiz-high.1.1.1.1.0"},
-		"migrate":  {"events.a.b", "tasks.quiz.high.a.b.1", "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.CONSUMER.DELETE.EVENTS.recorder", "$JS.API.STREAM.MSG.GET.EVENTS"},
-		"monitor":  {"events.a.b", "tasks.quiz.high.a.b.1", "$JS.API.STREAM.MSG.GET.EVENTS", "$JS.API.STREAM.CREATE.X", "$JS.API.CONSUMER.MSG.NEXT.EVENTS.recorder"},
+		"api":        {"$JS.API.STREAM.PURGE.KV_REVOCATIONS", "progress.a.b", "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.STREAM.PURGE.EVENTS", "$JS.API.CONSUMER.MSG.NEXT.TASKS.work-quiz-high", "$JS.API.STREAM.UPDATE.TASKS", "live.events.a.b", "$KV.GATE.gate", "$KV.LEASES.dispatcher", "$O.BLOBS.M.x", "fleet.changed"},
+		"worker":     {"$KV.REVOCATIONS.user.x", "tasks.quiz.high.a.b.1", "$JS.API.STREAM.DELETE.TASKS", "$JS.API.CONSUMER.DELETE.TASKS.work-quiz-high", "$JS.API.CONSUMER.CREATE.TASKS.x", "$JS.API.STREAM.MSG.DELETE.EVENTS", "$JS.ACK.EVENTS.recorder.1.1.1.1.0", "$KV.POLICY.policy", "$KV.GATE.gate", "audit.a", "access.a", "$JS.API.STREAM.PURGE.OBJ_BLOBS", "_INBOX.api.x", "breakers.reset"},
+		"dispatcher": {"$KV.REVOCATIONS.user.x", "progress.a.b", "$KV.POLICY.policy", "$JS.API.STREAM.PURGE.TASKS", "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.CONSUMER.MSG.NEXT.TASKS.work-quiz-high", "$JS.API.CONSUMER.DELETE.TASKS.work-quiz-high", "$JS.ACK.TASKS.work-quiz-high.1.1.1.1.0", "$O.BLOBS.M.x", "breakers.reset"},
+		"recorder":   {"tasks.quiz.high.a.b.1", "access.a", "$JS.API.STREAM.PURGE.AUDIT", "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.CONSUMER.RESET.EVENTS.notifier", "$JS.API.CONSUMER.DELETE.EVENTS.notifier", "$JS.API.CONSUMER.CREATE.TASKS.x", "breakers.reset"},
+		"notifier":   {"events.a.b", "audit.a", "access.a", "tasks.quiz.high.a.b.1", "progress.a.b", "$JS.API.CONSUMER.MSG.NEXT.EVENTS.recorder", "$JS.ACK.EVENTS.recorder.1.1.1.1.0", "$JS.ACK.TASKS.work-quiz-high.1.1.1.1.0", "breakers.reset"},
+		"migrate":    {"events.a.b", "tasks.quiz.high.a.b.1", "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.CONSUMER.DELETE.EVENTS.recorder", "$JS.API.STREAM.MSG.GET.EVENTS", "breakers.reset"},
+		"monitor":    {"events.a.b", "tasks.quiz.high.a.b.1", "$JS.API.STREAM.MSG.GET.EVENTS", "$JS.API.STREAM.CREATE.X", "$JS.API.CONSUMER.MSG.NEXT.EVENTS.recorder", "breakers.reset"},
 	}
 	subscribe := map[string][]string{
-		"api": {"_INBOX.>", "_INBOX.worker.>", "events.>", ">"}, "worker": {"tasks.>", "_INBOX.api.>"}, "recorder": {"live.>"},
+		"api": {"_INBOX.>", "_INBOX.worker.>", "events.>", ">", "$SRV.>"}, "worker": {"tasks.>", "_INBOX.api.>", "dispatcher.explain"}, "dispatcher": {"events.>", "live.>", "_INBOX.api.>"}, "recorder": {"live.>"},
 		"notifier": {"live.events.>", "tasks.>"}, "migrate": {"live.>"}, "monitor": {"events.>", "live.>"},
 	}
 	for _, role := range confRoles {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,8 +25,10 @@ const (
 	codeStoreFailed   jetstream.ErrorCode = 10077 // the stream's limits refuse the message; the text says which one
 	codeNoMessage     jetstream.ErrorCode = 10037
 	codeTooLarge      jetstream.ErrorCode = 10054
+	codeNoBatches     jetstream.ErrorCode = 10174 // "atomic publish is disabled"
 
 	textSubjectTaken = "maximum messages per subject exceeded"
+	textWrongLast    = "wrong last sequence: "
 )
 
 // broken classifies what went wrong while op was done for ctx.
@@ -57,6 +60,30 @@ func isConflict(err error) bool {
 	return errors.As(err, &api) && (api.ErrorCode == codeWrongLast || api.ErrorCode == codeWrongLastBusy)
 }
 
+// isRefusal reports whether the broker answered, and stored nothing.
+func isRefusal(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api)
+}
+
+// takesNoBatches reports whether the stream refuses atomic batches as such; a broker that does not know them takes their
+// messages for single ones.
+func takesNoBatches(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, errNoBatch) || (errors.As(err, &api) && api.ErrorCode == codeNoBatches)
+}
+
+// lastOfWrong returns the sequence that the broker has where an append expected another one, or 0 when it does not say.
+func lastOfWrong(err error) uint64 {
+	var api *jetstream.APIError
+	if !errors.As(err, &api) || api.ErrorCode != codeWrongLast {
+		return 0
+	}
+	digits, _ := strings.CutPrefix(api.Description, textWrongLast)
+	seq, _ := strconv.ParseUint(digits, 10, 64)
+	return seq
+}
+
 // isTaken reports whether the broker refused a message because its subject holds one already.
 func isTaken(err error) bool {
 	var api *jetstream.APIError
@@ -67,4 +94,13 @@ func isTaken(err error) bool {
 func isNoMessage(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && api.ErrorCode == codeNoMessage
+}
+
+// isNotFound reports whether there is nothing where something was asked for.
+func isNotFound(err error) bool { return fault.Is(err, fault.NotFound) }
+
+// isNoStream reports whether the broker knows no such stream.
+func isNoStream(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamNotFound
 }

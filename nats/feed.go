@@ -115,6 +115,15 @@ func (f *Feed) handle(b feedBatch, handle func(context.Context, []events.Event) 
 	}
 }
 
+// Rewind makes the feed hand out the log from seq on again, in whatever process it runs next. Call it before Consume: the reader that is
+// active finds out late, and hands out meanwhile what it has. Sequences that are gone from the log are passed over.
+func (f *Feed) Rewind(ctx context.Context, seq uint64) error {
+	if _, err := f.js.ResetConsumerToSequence(ctx, events.StreamEvents, f.durable, max(seq, 1)); err != nil {
+		return broken(ctx, "rewind feed "+f.durable, err)
+	}
+	return nil
+}
+
 // Active reports whether this process is the one that is served.
 func (f *Feed) Active() bool { return f.active.Load() }
 

@@ -185,6 +185,27 @@ func TestFeed_GoesOnBehindTheLastSettledEvent(t *testing.T) {
 	}
 }
 
+func TestFeed_RewindHandsOutAgainWhatWasSettled(t *testing.T) {
+	t.Parallel()
+	broker := natstest.Start(t)
+	want := fill(t, broker, 100)
+	first := startReader(t, broker, nil, nats.FeedConfig{Wait: time.Millisecond}, nil)
+	first.wait(t, 100)
+	first.stop()
+	feed, err := nats.NewFeed(broker.JS, nats.Recorder, nats.FeedConfig{Wait: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := feed.Rewind(t.Context(), want[40]); err != nil {
+		t.Fatal(err)
+	}
+	again := startFeed(t, feed, nil)
+	again.wait(t, 60)
+	if got := again.got(); !slices.Equal(got, want[40:]) {
+		t.Errorf("got %d events from %d on, want %d from %d on", len(got), got[0], 60, want[40])
+	}
+}
+
 func TestFeed_ServesOneOfSeveralAndReplacesTheDead(t *testing.T) {
 	t.Parallel()
 	broker := natstest.StartWith(t, nats.EmbeddedConfig{Port: -1, MonitorPort: -1}, nats.Topology{InMemory: true, PinTTL: 2 * time.Second})
@@ -252,7 +273,7 @@ func TestFeed_NoticesThatTheBrokerTakesNoSettlements(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nats.Audit(feed, 20*time.Millisecond)
+	nats.AuditEvery(feed, 20*time.Millisecond)
 	r := startFeed(t, feed, func([]events.Event) error { <-gate; return nil })
 	until(t, "the reader is active", r.feed.Active)
 	zombie := fmt.Sprintf("$JS.ACK.%s.%s.1.%d.1000000.1.0", events.StreamEvents, nats.Recorder, want[2])

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
@@ -265,7 +264,7 @@ func (r *feedReader) pullEnded(ctx context.Context, now time.Time, code int, tex
 		r.lose(errFeedLost)
 		return
 	}
-	full := text == "Batch Completed" || strings.HasPrefix(text, "Message Size Exceeds MaxBytes")
+	full := text == "Batch Completed" || isFull(text)
 	if err := pullError(code, text); err != nil && !full {
 		r.failed(now, err)
 		return

@@ -21,6 +21,8 @@ type lane struct {
 	reserved int       // slots that the running poll may fill
 	deadline time.Time // when the running pull counts as lost
 	emptyAt  time.Time // when the broker last said that nothing waits; zero: something may
+	doubtAt  time.Time // when an unanswered poll raises the question whether the consumer is paused; zero: asked
+	paused   bool      // it was when it was asked; until it delivers
 	turn     uint64    // number of its last poll
 	failures int       // in a row
 	retryAt  time.Time
@@ -38,8 +40,9 @@ const (
 )
 
 const (
-	pollTimeout = 5 * time.Second // for an answer to a poll
-	grace       = 2 * time.Second // for an answer to a parked pull after its time, and for closing an inbox
+	pollTimeout = 5 * time.Second        // for an answer to a poll
+	pollDoubt   = 200 * time.Millisecond // the broker does not answer a poll of a paused consumer, and the poll holds slots
+	grace       = 2 * time.Second        // for an answer to a parked pull after its time, and for closing an inbox
 	pollBatch   = 256
 	reverse     = 8 // every so many polls the least urgent lane comes first
 	// stale is how long a lane that was empty is not polled again while it has no parked pull because all slots are taken.
@@ -48,12 +51,16 @@ const (
 )
 
 // pullMore asks for work as long as slots are free: one poll at a time, since each reserves all free slots; and where every
-// lane is known to be empty, it parks a pull on each.
+// lane is known to be empty, it parks a pull on each. A paused lane has a parked one until it delivers: what a
+// paused consumer is asked for waits with the broker, and must hold no slot.
 func (l *loop) pullMore(now time.Time) {
+	if l.free > 0 {
+		l.park(now, func(ln *lane) bool { return ln.paused })
+	}
 	for l.free > 0 && l.asked == nil {
 		ln := l.pick(now)
 		if ln == nil {
-			l.park(now)
+			l.park(now, func(*lane) bool { return true })
 			return
 		}
 		l.poll(ln, now)
@@ -66,7 +73,7 @@ func (l *loop) pick(now time.Time) *lane {
 	backwards := l.polls%reverse == reverse-1
 	for _, sub := range l.subs {
 		for _, ln := range sub.lanes {
-			if !ln.ready(now) || !ln.emptyAt.IsZero() && now.Sub(ln.emptyAt) < stale {
+			if !ln.ready(now) || ln.paused || !ln.emptyAt.IsZero() && now.Sub(ln.emptyAt) < stale {
 				continue
 			}
 			if best == nil || ln.rank == best.rank && ln.turn < best.turn || ln.rank != best.rank && (ln.rank > best.rank) == backwards {
@@ -91,13 +98,13 @@ func (l *loop) poll(ln *lane, now time.Time) {
 	}
 	l.asked = ln
 	l.free -= batch
-	ln.state, ln.reserved, ln.deadline = polled, batch, now.Add(pollTimeout)
+	ln.state, ln.reserved, ln.deadline, ln.doubtAt = polled, batch, now.Add(pollTimeout), now.Add(pollDoubt)
 }
 
-func (l *loop) park(now time.Time) {
+func (l *loop) park(now time.Time, chosen func(*lane) bool) {
 	for _, sub := range l.subs {
 		for _, ln := range sub.lanes {
-			if !ln.ready(now) {
+			if !ln.ready(now) || !chosen(ln) {
 				continue
 			}
 			if err := ln.pull.pull(pullRequest{Batch: 1, Expires: l.cfg.ParkWait}); err != nil {
@@ -116,6 +123,12 @@ func (l *loop) receive(msg *natsgo.Msg, now time.Time) {
 		l.refuse(msg)
 		return
 	}
+	if paused, is := ln.pull.pausedAnswer(msg); is {
+		if paused {
+			l.nowPaused(ln)
+		}
+		return
+	}
 	if code, text, about, is := ln.pull.status(msg); is {
 		if about && ln.state != idle && code != statusHeartbeat {
 			l.pullEnded(ln, now, pullError(code, text))
@@ -128,7 +141,7 @@ func (l *loop) receive(msg *natsgo.Msg, now time.Time) {
 		return
 	}
 	l.worked(ln)
-	ln.emptyAt = time.Time{}
+	ln.emptyAt, ln.paused = time.Time{}, false
 	if p.pending == 0 {
 		ln.emptyAt = now
 	}
@@ -181,6 +194,25 @@ func (l *loop) pullEnded(ln *lane, now time.Time, err error) {
 	l.worked(ln)
 }
 
+// doubt asks whether a lane is paused whose poll is not answered.
+func (l *loop) doubt(ln *lane, now time.Time) {
+	if ln.state != polled || ln.doubtAt.IsZero() || now.Before(ln.doubtAt) {
+		return
+	}
+	ln.doubtAt = time.Time{}
+	_ = ln.pull.askPaused() // where that fails the poll runs out
+}
+
+// nowPaused frees the slots that a poll of a paused lane holds.
+func (l *loop) nowPaused(ln *lane) {
+	if ln.state != polled {
+		return
+	}
+	l.free += ln.reserved
+	ln.reserved, l.asked = 0, nil
+	ln.state, ln.paused = idle, true
+}
+
 // failed puts a lane off. The first failure in a row is logged; while the connection is down, that says enough.
 func (l *loop) failed(ln *lane, now time.Time, err error) {
 	if ln.failures == 0 && l.js.Conn().IsConnected() {
@@ -206,7 +238,7 @@ func (l *loop) reconnected() {
 			l.free += ln.reserved
 			ln.reserved, l.asked = 0, nil
 		}
-		ln.state, ln.emptyAt, ln.retryAt = idle, time.Time{}, time.Time{}
+		ln.state, ln.paused, ln.emptyAt, ln.retryAt = idle, false, time.Time{}, time.Time{}
 	}
 }
 
@@ -260,6 +292,9 @@ func (l *loop) wakeAt(now time.Time) time.Time {
 			switch {
 			case ln.state != idle:
 				earlier(ln.deadline)
+				if ln.state == polled {
+					earlier(ln.doubtAt)
+				}
 			case sub.ended && !ln.closed:
 				earlier(ln.drainBy)
 			case l.free > 0 && !sub.ended && ln.retryAt.After(now):

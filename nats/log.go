@@ -20,7 +20,9 @@ import (
 type LogConfig struct {
 	// Recheck is how often a reader that follows a task compares itself with the log although nothing hints at a loss; 30 s.
 	Recheck time.Duration
-	Logger  *slog.Logger
+	// GroupCommit lets appends that come together share a sync of the disk; see Log.GroupCommit.
+	GroupCommit bool
+	Logger      *slog.Logger
 }
 
 // Log is the log of all tasks: the stream EVENTS, with PROGRESS beside it. It is safe for concurrent use and has nothing to
@@ -30,6 +32,7 @@ type Log struct {
 	nc       *natsgo.Conn
 	recheck  time.Duration
 	logger   *slog.Logger
+	commits  *committer
 	unfenced bool // appends follow anything; set by negative controls only
 }
 
@@ -44,8 +47,16 @@ func NewLog(js jetstream.JetStream, cfg LogConfig) *Log {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Log{js: js, nc: js.Conn(), recheck: cfg.Recheck, logger: cfg.Logger}
+	return &Log{
+		js: js, nc: js.Conn(), recheck: cfg.Recheck, logger: cfg.Logger,
+		commits: newCommitter(js.Conn(), events.StreamEvents, cfg.GroupCommit, cfg.Logger),
+	}
 }
+
+// GroupCommit says from now on whether appends to different tasks that come together share one atomic batch. It is worth it on
+// a broker that writes each message through to disk (LevelFsync), by an order of magnitude, and costs time on any other. What
+// Append promises is the same. On a stream that takes no batches it turns itself off, and logs that.
+func (l *Log) GroupCommit(on bool) { l.commits.on.Store(on) }
 
 // maxBusy bounds how often an append is repeated because the broker still has another one to the task under way, with waits
 // that double from busyWait: half a second altogether. A stream with replicas acknowledges an append a moment before it
@@ -69,7 +80,7 @@ func (l *Log) Append(ctx context.Context, e events.Event, after uint64) (uint64,
 		if !l.unfenced {
 			msg.Header[natsgo.ExpectedLastSubjSeqHdr] = []string{strconv.FormatUint(after, 10)}
 		}
-		seq, err := store(ctx, l.nc, msg)
+		seq, err := l.commits.store(ctx, msg)
 		if err == nil {
 			return seq, nil
 		}
@@ -104,8 +115,7 @@ func (l *Log) Last(ctx context.Context, tenant, id string) (events.Event, error)
 	return e, nil
 }
 
-// History implements task.Log. Both kinds of reads are sent at once: the leader says where the history ends, a direct read
-// brings it. What the direct read lacks is then read from the leader, one by one.
+// History implements task.Log; see readSubject.
 func (l *Log) History(ctx context.Context, tenant, id string, after uint64, limit int) ([]events.Event, error) {
 	found, malformed, err := l.history(ctx, events.Subject(tenant, id), after, limit)
 	if err = errors.Join(err, malformed); err != nil {
@@ -117,47 +127,15 @@ func (l *Log) History(ctx context.Context, tenant, id string, after uint64, limi
 // history returns what is on a subject. A message that cannot be decoded is an event of nothing but its sequence, and the
 // first such error is returned apart.
 func (l *Log) history(ctx context.Context, subject string, after uint64, limit int) (found []events.Event, malformed, err error) {
-	direct, err := l.newDirect(subject)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer direct.close()
-	if err := direct.ask(after, limit); err != nil {
-		return nil, nil, err
-	}
-	last, err := l.leaderRead(ctx, getRequest{LastFor: subject})
-	if err != nil && !errors.Is(err, events.ErrMalformed) {
-		return nil, nil, err
-	}
-	add := func(e events.Event, err error) {
+	err = readSubject(ctx, l.nc, events.StreamEvents, subject, after, limit, func(m stored) {
+		e, err := decode(m.Header, m.Data, m.Seq)
 		if malformed == nil {
 			malformed = err
 		}
 		found = append(found, e)
-		after = e.Seq
-	}
-	full := func() bool { return limit > 0 && len(found) >= limit }
-	for more := true; more && !full(); {
-		if len(found) > 0 {
-			if err := direct.ask(after, limit-len(found)); err != nil {
-				return nil, nil, err
-			}
-		}
-		had := len(found)
-		if more, err = direct.page(ctx, add); err != nil {
-			return nil, nil, err
-		}
-		more = more && len(found) > had
-	}
-	for after < last.Seq && !full() {
-		e, err := l.leaderRead(ctx, getRequest{Seq: after + 1, NextFor: subject})
-		if errors.Is(err, errNoMessage) {
-			break
-		}
-		if err != nil && !errors.Is(err, events.ErrMalformed) {
-			return nil, nil, err
-		}
-		add(e, err)
+	})
+	if err != nil {
+		return nil, nil, err
 	}
 	return found, malformed, nil
 }

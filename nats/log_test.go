@@ -326,42 +326,6 @@ func TestLog_FollowTakesTheLastOfRepeatedHeaders(t *testing.T) {
 	}
 }
 
-func TestLog_WatchLatestShowsEveryTaskAndGoesOn(t *testing.T) {
-	t.Parallel()
-	broker := natstest.Start(t)
-	log := newLog(broker)
-	want := map[string]uint64{}
-	for range 20 {
-		h := history(t, log, 3)
-		want[h[0].Task] = h[2].Seq
-	}
-	nc := connect(t, broker)
-	ctx, cancel := context.WithCancel(t.Context())
-	seen := make(chan events.Event, 100)
-	ended := make(chan error, 1)
-	go func() {
-		ended <- nats.NewLog(mustJetStream(t, nc), nats.LogConfig{}).WatchLatest(ctx, func(e events.Event) { seen <- e })
-	}()
-	for range want {
-		if e := next(t, seen); e.Seq != want[e.Task] || e.Type != events.TypeStarted || e.Data != nil {
-			t.Fatalf("saw %s of task %s at %d, want its last event at %d without data", e.Type, e.Task, e.Seq, want[e.Task])
-		}
-	}
-	if err := nc.ForceReconnect(); err != nil {
-		t.Fatal(err)
-	}
-	fresh := history(t, log, 2)
-	for _, e := range fresh {
-		if got := next(t, seen); got.Seq != e.Seq {
-			t.Errorf("saw %d, want %d", got.Seq, e.Seq)
-		}
-	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-}
-
 func TestLog_WatchProgressShowsAllTasks(t *testing.T) {
 	t.Parallel()
 	broker := natstest.Start(t)

@@ -108,6 +108,7 @@ func (l *loop) advance(now time.Time) time.Time {
 			if ln.state != idle && !now.Before(ln.deadline) {
 				l.pullEnded(ln, now, errors.New("no answer to a pull"))
 			}
+			l.doubt(ln, now)
 			if sub.ended {
 				l.closeInbox(ln, now)
 			}

@@ -16,6 +16,7 @@ import (
 const (
 	envBrokerDir  = "NATS_TEST_BROKER_DIR"
 	envBrokerPort = "NATS_TEST_BROKER_PORT"
+	envBrokerSync = "NATS_TEST_BROKER_SYNC" // not empty: every write is synced
 )
 
 func TestMain(m *testing.M) {
@@ -31,7 +32,7 @@ func runBroker(dir, port string) int {
 	if err != nil {
 		return 1
 	}
-	broker, err := nats.StartEmbedded(nats.EmbeddedConfig{StoreDir: dir, Port: n, MonitorPort: -1})
+	broker, err := nats.StartEmbedded(nats.EmbeddedConfig{StoreDir: dir, Port: n, MonitorPort: -1, SyncAlways: os.Getenv(envBrokerSync) != ""})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -12,8 +13,9 @@ import (
 )
 
 // Provision makes streams and consumers as t says, and changes those that differ where the broker allows it. It returns a
-// line for each thing that it made or changed, none when all was well, also together with an error. It never deletes:
-// consumers of a kind that is gone stay with what waits for them. Settings that t says nothing about are left as they are.
+// line for each thing that it made or changed, none when all was well, also together with an error. It deletes nothing but
+// streams whose content nobody misses, to make them anew where the broker cannot change them: consumers of a kind that is gone stay
+// with what waits for them. Settings that t says nothing about are left as they are.
 //
 // It is one explicit step (toolboxai migrate, and dev) before any other process starts, and may be repeated at will.
 func Provision(ctx context.Context, js jetstream.JetStream, t Topology) (changes []string, err error) {
@@ -21,8 +23,8 @@ func Provision(ctx context.Context, js jetstream.JetStream, t Topology) (changes
 	if err != nil {
 		return nil, fmt.Errorf("topology: %w", err)
 	}
-	for _, want := range t.streams() {
-		made, err := provisionStream(ctx, js, want)
+	for _, want := range append(t.streams(), t.buckets()...) {
+		made, err := answered(ctx, func(ctx context.Context) ([]string, error) { return provisionStream(ctx, js, want) })
 		changes = append(changes, made...)
 		if err != nil {
 			return changes, broken(ctx, "provision stream "+want.Name, err)
@@ -31,7 +33,7 @@ func Provision(ctx context.Context, js jetstream.JetStream, t Topology) (changes
 	consumers := t.consumers()
 	for _, stream := range []string{events.StreamEvents, events.StreamTasks} {
 		for _, want := range consumers[stream] {
-			made, err := provisionConsumer(ctx, js, stream, want)
+			made, err := answered(ctx, func(ctx context.Context) ([]string, error) { return provisionConsumer(ctx, js, stream, want) })
 			changes = append(changes, made...)
 			if err != nil {
 				return changes, broken(ctx, "provision consumer "+want.Durable, err)
@@ -39,6 +41,16 @@ func Provision(ctx context.Context, js jetstream.JetStream, t Topology) (changes
 		}
 	}
 	return changes, nil
+}
+
+// answerWait is how long a broker may take over a stream or a consumer. One that has no leader yet drops requests without an answer, so
+// whoever waits for the answer to the first one, for as long as ctx lasts, waits in vain.
+const answerWait = 10 * time.Second
+
+func answered(ctx context.Context, provision func(context.Context) ([]string, error)) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	return provision(ctx)
 }
 
 func provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) ([]string, error) {
@@ -53,6 +65,15 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream
 		return nil, err
 	}
 	have := stream.CachedInfo().Config
+	if disposable(want.Name) && (have.Storage != want.Storage || have.PersistMode != want.PersistMode) {
+		if err := js.DeleteStream(ctx, want.Name); err != nil {
+			return nil, err
+		}
+		if _, err := js.CreateStream(ctx, want); err != nil {
+			return nil, err
+		}
+		return []string{"stream " + want.Name + ": made anew, to be kept in another way"}, nil
+	}
 	next := have
 	d := diff{about: "stream " + want.Name}
 	set(&d, "description", &next.Description, want.Description)
@@ -67,6 +88,13 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream
 	set(&d, "max_msgs", &next.MaxMsgs, want.MaxMsgs)
 	set(&d, "max_msgs_per_subject", &next.MaxMsgsPerSubject, want.MaxMsgsPerSubject)
 	set(&d, "allow_direct", &next.AllowDirect, want.AllowDirect)
+	set(&d, "allow_atomic", &next.AllowAtomicPublish, want.AllowAtomicPublish)
+	set(&d, "deny_delete", &next.DenyDelete, have.DenyDelete || want.DenyDelete)
+	set(&d, "allow_rollup", &next.AllowRollup, have.AllowRollup || want.AllowRollup)
+	set(&d, "allow_msg_ttl", &next.AllowMsgTTL, have.AllowMsgTTL || want.AllowMsgTTL)
+	if want.MaxMsgSize != 0 {
+		set(&d, "max_msg_size", &next.MaxMsgSize, want.MaxMsgSize)
+	}
 	if want.RePublish != nil {
 		var now jetstream.RePublish
 		if have.RePublish != nil {
@@ -82,6 +110,11 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream
 		return nil, fmt.Errorf("%v: %w", d.lines, err)
 	}
 	return d.lines, nil
+}
+
+// disposable reports whether a stream holds nothing that is not told again.
+func disposable(stream string) bool {
+	return stream == events.StreamProgress || stream == kvStream(BucketGate)
 }
 
 func provisionConsumer(ctx context.Context, js jetstream.JetStream, stream string, want jetstream.ConsumerConfig) ([]string, error) {

@@ -45,6 +45,7 @@ func TestProvision_MakesThenLeavesThenChanges(t *testing.T) {
 		"consumer TASKS/work-quiz-low: ack_wait 45s → 30s",
 		"consumer TASKS/work-quiz-normal: ack_wait 45s → 30s",
 		"stream EVENTS: max_age 720h0m0s → 48h0m0s",
+		"stream OBJ_BLOBS: max_age 720h0m0s → 48h0m0s",
 		"stream TASKS: max_msgs 1000000 → 500",
 	}
 	slices.Sort(changes)
@@ -76,8 +77,24 @@ func TestProvision_BuildsWhatTheDesignSays(t *testing.T) {
 	if q.Retention != jetstream.WorkQueuePolicy || q.Discard != jetstream.DiscardNew || q.MaxMsgsPerSubject != 1 || !q.DiscardNewPerSubject {
 		t.Errorf("TASKS: %+v", q)
 	}
-	if p.Storage != jetstream.MemoryStorage || p.MaxAge != time.Hour || p.RePublish == nil {
+	if p.Storage != jetstream.FileStorage || p.PersistMode != jetstream.AsyncPersistMode || p.MaxAge != time.Hour || p.RePublish == nil {
 		t.Errorf("PROGRESS: %+v", p)
+	}
+	docs, lease, gate := config("KV_"+nats.BucketPolicy), config("KV_"+nats.BucketLeases), config("KV_"+nats.BucketGate)
+	if docs.MaxMsgsPerSubject != 16 || docs.Storage != jetstream.FileStorage || !docs.DenyDelete || !docs.AllowRollup || docs.MaxMsgSize < nats.MaxDocument {
+		t.Errorf("POLICY: %+v", docs)
+	}
+	if lease.MaxAge != 10*time.Second || lease.MaxMsgsPerSubject != 1 || lease.Storage != jetstream.FileStorage || gate.Storage != jetstream.FileStorage || gate.PersistMode != jetstream.AsyncPersistMode {
+		t.Errorf("LEASES: %+v, GATE: %+v", lease, gate)
+	}
+	if blobs := config("OBJ_" + nats.BucketBlobs); blobs.MaxAge != e.MaxAge {
+		t.Errorf("BLOBS live %s, events %s", blobs.MaxAge, e.MaxAge)
+	}
+	if audit := config(nats.StreamAudit); audit.MaxAge != 365*24*time.Hour || !audit.DenyDelete || !audit.DenyPurge {
+		t.Errorf("AUDIT: %+v", audit)
+	}
+	if access := config(nats.StreamAccess); access.MaxAge != 400*24*time.Hour || !access.DenyDelete || !access.DenyPurge {
+		t.Errorf("ACCESS: %+v", access)
 	}
 	c := consumerInfo(t, broker, "quiz", events.Low).Config
 	if c.MaxDeliver != -1 || c.MaxAckPending != -1 || len(c.BackOff) > 0 || c.AckWait != 45*time.Second || c.AckPolicy != jetstream.AckExplicitPolicy {
@@ -101,27 +118,5 @@ func TestProvision_RefusesNonsense(t *testing.T) {
 	// What cannot be changed is refused by the broker, and says so.
 	if _, err := nats.Provision(t.Context(), broker.JS, nats.Topology{Kinds: natstest.Kinds()}); err == nil || !strings.Contains(err.Error(), "storage") {
 		t.Errorf("streams moved from memory to disk: %v", err)
-	}
-}
-
-func TestDurability_SaysWhatAnAcknowledgementIsWorth(t *testing.T) {
-	t.Parallel()
-	memory := natstest.Start(t)
-	disk := natstest.StartWith(t, nats.EmbeddedConfig{Port: -1, MonitorPort: -1, SyncAlways: true}, nats.Topology{})
-	for _, c := range []struct {
-		name   string
-		broker *natstest.Broker
-		sync   bool
-		says   string
-		safe   bool
-	}{
-		{"memory", memory, false, "in memory", false},
-		{"page cache", disk, false, "every 2 minutes", false},
-		{"synced", disk, disk.Embedded.SyncAlways(), "written through", true},
-	} {
-		sentence, safe, err := nats.Durability(t.Context(), c.broker.JS, c.sync)
-		if err != nil || safe != c.safe || !strings.Contains(sentence, c.says) {
-			t.Errorf("%s: got %q, %v, %v", c.name, sentence, safe, err)
-		}
 	}
 }

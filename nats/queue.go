@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"sync"
 	"time"
@@ -19,12 +20,16 @@ import (
 // QueueConfig sets a Queue's bounds. Zero fields take the defaults.
 type QueueConfig struct {
 	FullAt float64 // the share of the stream's limits at which Admit refuses, above 0 and up to 1; 1
+	// GroupCommit lets dispatches that come together share a sync of the disk; see Queue.GroupCommit.
+	GroupCommit bool
+	Logger      *slog.Logger
 }
 
 // Queue is the work queue: the stream TASKS. It is safe for concurrent use and has nothing to close.
 type Queue struct {
-	nc     *natsgo.Conn
-	fullAt float64
+	nc      *natsgo.Conn
+	fullAt  float64
+	commits *committer
 
 	mu    sync.Mutex
 	fill  fill
@@ -39,8 +44,14 @@ func NewQueue(js jetstream.JetStream, cfg QueueConfig) (*Queue, error) {
 	if cfg.FullAt < 0 || cfg.FullAt > 1 {
 		return nil, fmt.Errorf("queue: FullAt is %v, must be above 0 and at most 1", cfg.FullAt)
 	}
-	return &Queue{nc: js.Conn(), fullAt: cfg.FullAt}, nil
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Queue{nc: js.Conn(), fullAt: cfg.FullAt, commits: newCommitter(js.Conn(), "", cfg.GroupCommit, cfg.Logger)}, nil
 }
+
+// GroupCommit does for dispatches what Log.GroupCommit does for appends.
+func (q *Queue) GroupCommit(on bool) { q.commits.on.Store(on) }
 
 // Dispatch implements task.Queue. The subject names kind, lane, task and the number of the dispatch, and the stream holds one
 // message of each: the broker itself refuses the second.
@@ -57,11 +68,23 @@ func (q *Queue) Dispatch(ctx context.Context, d events.Dispatch, e events.Event)
 	}
 	msg.Header[events.HeaderSeq] = []string{strconv.FormatUint(e.Seq, 10)}
 	msg.Header[events.HeaderDispatch] = []string{strconv.Itoa(d.N)}
-	_, err = store(ctx, q.nc, msg)
+	_, err = q.commits.store(ctx, msg)
 	if isTaken(err) {
 		return nil
 	}
 	return broken(ctx, "dispatch task "+e.Task, err)
+}
+
+// Has implements task.Queue. The leader answers, so that it sees every dispatch that was acknowledged before the call.
+func (q *Queue) Has(ctx context.Context, d events.Dispatch) (bool, error) {
+	_, err := leaderMessage(ctx, q.nc, events.StreamTasks, getRequest{LastFor: d.Subject()})
+	switch {
+	case err == nil, errors.Is(err, events.ErrMalformed):
+		return true, nil
+	case errors.Is(err, errNoMessage):
+		return false, nil
+	}
+	return false, broken(ctx, "look up the dispatch of task "+d.Task, err)
 }
 
 // fill is how full the stream was. One without limits stands for not knowing.

@@ -144,3 +144,41 @@ func TestQueue_WaitingReadsAllPages(t *testing.T) {
 		t.Errorf("got %d dispatches, %d distinct; want %d", len(waiting), len(distinct), n)
 	}
 }
+
+func TestQueue_HasKnowsWhatWaitsOrIsHeld(t *testing.T) {
+	t.Parallel()
+	broker := natstest.Start(t)
+	queue := newQueue(t, broker)
+	e := tasktest.QueuedEvent(t, "school")
+	d := tasktest.EntryOf(t, e)
+	has := func(d events.Dispatch) bool {
+		t.Helper()
+		is, err := queue.Has(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return is
+	}
+	if has(d) {
+		t.Error("has what was never dispatched")
+	}
+	e.Seq = 1
+	if err := queue.Dispatch(t.Context(), d, e); err != nil {
+		t.Fatal(err)
+	}
+	other := d
+	other.N++
+	if !has(d) || has(other) {
+		t.Error("does not know what waits from what does not")
+	}
+	msg := receive(t, subscribe(t, newSubscriber(t, broker, nats.SubscriberConfig{}), d.Kind))
+	if !has(d) {
+		t.Error("does not have what a worker holds")
+	}
+	msg.Ack()
+	until(t, "what was acknowledged is gone", func() bool { return !has(d) })
+	broker.Embedded.Shutdown()
+	if _, err := queue.Has(t.Context(), d); !fault.Is(err, fault.Unavailable) && !fault.Is(err, fault.Timeout) {
+		t.Errorf("without a broker: got %v", err)
+	}
+}

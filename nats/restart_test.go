@@ -29,11 +29,17 @@ import (
 // mortal is a broker in a process of its own.
 type mortal struct {
 	dir, port string
+	sync      string // not empty: every write is synced
 	cmd       *exec.Cmd
 	stdin     io.Closer
 }
 
 func startMortal(t *testing.T) *mortal {
+	t.Helper()
+	return startMortalWith(t, "")
+}
+
+func startMortalWith(t *testing.T, sync string) *mortal {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -44,7 +50,7 @@ func startMortal(t *testing.T) *mortal {
 		t.Fatal(err)
 	}
 	_ = l.Close()
-	m := &mortal{dir: t.TempDir(), port: port}
+	m := &mortal{dir: t.TempDir(), port: port, sync: sync}
 	m.start(t)
 	t.Cleanup(func() { m.kill(t) })
 	return m
@@ -54,7 +60,7 @@ func startMortal(t *testing.T) *mortal {
 func (m *mortal) start(t *testing.T) {
 	t.Helper()
 	m.cmd = exec.Command(os.Args[0], "-test.run=^$")
-	m.cmd.Env = append(os.Environ(), envBrokerDir+"="+m.dir, envBrokerPort+"="+m.port)
+	m.cmd.Env = append(os.Environ(), envBrokerDir+"="+m.dir, envBrokerPort+"="+m.port, envBrokerSync+"="+m.sync)
 	m.cmd.Stderr = os.Stderr
 	stdin, err := m.cmd.StdinPipe()
 	if err != nil {

@@ -36,7 +36,7 @@ type SubscriberConfig struct {
 	DrainTimeout time.Duration // how long Close lets messages in progress go on; 30 s
 	HandBack     time.Duration // how long handlers may take to settle once their contexts are cancelled after that; 5 s
 	DrainCause   error         // the cause of those cancelled contexts; ErrDraining
-	ParkWait     time.Duration // how long one request waits for work; 5 s
+	ParkWait     time.Duration // how long one request waits for work, and a kind that is resumed for its first pull; 2 s
 	HoldWait     time.Duration // how long a message that came while all slots were taken waits for one; 1 s
 	Logger       *slog.Logger
 
@@ -64,8 +64,9 @@ var ErrDraining = errors.New("the process is stopping and hands its work back")
 // A message's context is not cancelled with the one given to Subscribe, which only ends the pulling: what is in progress may
 // finish. It is cancelled when the message is settled, and by Close.
 //
-// A consumer that is paused, deleted, without a leader or unreachable is asked again after a growing wait of at most 5 s; that
-// is logged once, and once when it is over. Safe for concurrent use.
+// A consumer that is deleted, without a leader or unreachable is asked again after a growing wait of at most 5 s; that is logged
+// once, and once when it is over. A consumer that is paused holds the others up for 0.2 s at first, and delivers as soon as it is
+// resumed. Safe for concurrent use.
 type Subscriber struct {
 	cfg   SubscriberConfig
 	js    jetstream.JetStream
@@ -92,7 +93,7 @@ func NewSubscriber(js jetstream.JetStream, cfg SubscriberConfig) (*Subscriber, e
 	setDefault(&cfg.Slots, 10)
 	setDefault(&cfg.DrainTimeout, 30*time.Second)
 	setDefault(&cfg.HandBack, 5*time.Second)
-	setDefault(&cfg.ParkWait, 5*time.Second)
+	setDefault(&cfg.ParkWait, 2*time.Second)
 	setDefault(&cfg.HoldWait, time.Second)
 	if cfg.Consumers == nil {
 		cfg.Consumers = WorkConsumers

@@ -205,7 +205,8 @@ func TestSubscriber_ServesUrgentLanesFirstAndLetsNoneStarve(t *testing.T) {
 		}
 	}
 	until(t, "the consumers know of all", func() bool { // they hear of a message a little after its publisher
-		return consumerInfo(t, broker, "quiz", events.High).NumPending == 60 && consumerInfo(t, broker, "quiz", events.Low).NumPending == 3
+		pending := func(lane events.Lane) uint64 { return consumerInfo(t, broker, "quiz", lane).NumPending }
+		return pending(events.High) == 60 && pending(events.Normal) == 3 && pending(events.Low) == 3
 	})
 	messages := subscribe(t, newSubscriber(t, broker, nats.SubscriberConfig{Slots: 1}), "quiz")
 	var order []events.Lane

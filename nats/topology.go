@@ -22,7 +22,7 @@ const feedGroup = "feed"
 // Topology says how streams and consumers are to be. Zero fields take the defaults.
 type Topology struct {
 	Kinds            []string      // task kinds: each gets a consumer for every lane
-	Replicas         int           // of EVENTS and TASKS: 1, 3 or 5; 1
+	Replicas         int           // of all streams but PROGRESS: 1, 3 or 5; 1
 	EventsMaxAge     time.Duration // how far back the log goes; 30 days
 	EventsMaxBytes   int64         // the log drops its oldest events above it; 0 sets no limit
 	TasksMaxMsgs     int64         // waiting and running tasks; intake is refused above it; 1,000,000
@@ -30,6 +30,7 @@ type Topology struct {
 	ProgressMaxBytes int64         // of memory for progress reports; 64 MiB
 	AckWait          time.Duration // a worker that gives no sign for so long has lost its task; 45 s
 	PinTTL           time.Duration // a feed's reader that gives no sign for so long is replaced; 10 s
+	LeaseTTL         time.Duration // the holder of a lease that gives no sign for so long is replaced; 10 s
 	InMemory         bool          // keep no stream on disk: for tests
 }
 
@@ -41,6 +42,7 @@ func (t Topology) withDefaults() (Topology, error) {
 	setDefault(&t.ProgressMaxBytes, 64<<20)
 	setDefault(&t.AckWait, 45*time.Second)
 	setDefault(&t.PinTTL, 10*time.Second)
+	setDefault(&t.LeaseTTL, 10*time.Second)
 	if t.EventsMaxBytes == 0 {
 		t.EventsMaxBytes = -1
 	}
@@ -48,7 +50,7 @@ func (t Topology) withDefaults() (Topology, error) {
 	if t.Replicas != 1 && t.Replicas != 3 && t.Replicas != 5 {
 		errs = append(errs, fmt.Errorf("replicas is %d, must be 1, 3 or 5", t.Replicas))
 	}
-	if t.EventsMaxAge < 0 || t.TasksMaxMsgs < 0 || t.TasksMaxBytes < 0 || t.ProgressMaxBytes < 0 || t.AckWait < 0 || t.PinTTL < 0 {
+	if t.EventsMaxAge < 0 || t.TasksMaxMsgs < 0 || t.TasksMaxBytes < 0 || t.ProgressMaxBytes < 0 || t.AckWait < 0 || t.PinTTL < 0 || t.LeaseTTL < 0 {
 		errs = append(errs, errors.New("a limit is negative"))
 	}
 	seen := map[string]bool{}
@@ -81,6 +83,15 @@ func (t Topology) storage() jetstream.StorageType {
 	return jetstream.FileStorage
 }
 
+// forgetful is how streams persist whose content nobody misses. They are on disk all the same: a stream in memory would be gone with its
+// configuration when a broker of one node restarts.
+func (t Topology) forgetful() jetstream.PersistModeType {
+	if t.InMemory {
+		return jetstream.DefaultPersistMode
+	}
+	return jetstream.AsyncPersistMode
+}
+
 func (t Topology) streams() []jetstream.StreamConfig {
 	live := &jetstream.RePublish{Source: ">", Destination: events.Live(">")}
 	return []jetstream.StreamConfig{
@@ -88,18 +99,19 @@ func (t Topology) streams() []jetstream.StreamConfig {
 			Name: events.StreamEvents, Subjects: []string{events.AllEvents}, Description: "every task's history: the truth",
 			Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, Storage: t.storage(), Replicas: t.Replicas,
 			MaxAge: t.EventsMaxAge, MaxBytes: t.EventsMaxBytes, MaxMsgs: -1, MaxMsgsPerSubject: -1,
-			AllowDirect: true, RePublish: live,
+			AllowDirect: true, RePublish: live, AllowAtomicPublish: true,
 		},
 		{
 			// One message per subject at most, and the newer one is refused: a dispatch that waits is not queued twice.
 			Name: events.StreamTasks, Subjects: []string{events.AllTasks}, Description: "what is to run next; rebuilt from EVENTS",
 			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, Storage: t.storage(), Replicas: t.Replicas,
 			MaxMsgs: t.TasksMaxMsgs, MaxBytes: t.TasksMaxBytes, MaxMsgsPerSubject: 1, DiscardNewPerSubject: true,
+			AllowAtomicPublish: true,
 		},
 		{
 			Name: events.StreamProgress, Subjects: []string{events.AllProgress},
 			Description: "the last progress report of each task; may be lost",
-			Retention:   jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, Storage: jetstream.MemoryStorage, Replicas: 1,
+			Retention:   jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, Storage: t.storage(), PersistMode: t.forgetful(), Replicas: 1,
 			MaxAge: time.Hour, MaxBytes: t.ProgressMaxBytes, MaxMsgs: -1, MaxMsgsPerSubject: 1,
 			AllowDirect: true, RePublish: live,
 		},

@@ -2,72 +2,42 @@ package nats
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"math/rand/v2"
-	"time"
 
 	natsgo "github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/toolboxai/orchestrator/events"
 )
 
-// WatchLatest calls fn with the last event of every task on the log, in log order, and then with each new event, until ctx
-// ends; then it returns nil. The events have no Data. Where the broker is away or something is lost on the way it goes on
-// from where it was: then an event that is not its task's last may come before that. It returns an error when the stream
-// does not exist or the connection is closed for good. fn is called by one goroutine.
-func (l *Log) WatchLatest(ctx context.Context, fn func(events.Event)) error {
-	for failures := 0; ; failures++ {
-		began := time.Now()
-		err := l.watchLatest(ctx, fn)
-		if time.Since(began) > time.Minute {
-			failures = 0
-		}
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // being stopped is how a watch ends
-		}
-		switch {
-		case errors.Is(err, jetstream.ErrStreamNotFound), l.nc.IsClosed():
-			return fmt.Errorf("watch the log: %w", err)
-		case failures == 0:
-			l.logger.WarnContext(ctx, "the log cannot be watched, trying again", "error", err)
-		}
-		select {
-		case <-time.After(rand.N(min(maxBackoff, 100*time.Millisecond<<min(failures, 10)))):
-		case <-ctx.Done():
-			return nil
-		}
-	}
+// Watch calls fn with the last event of every task on the log, in log order, and then with each new event, until ctx ends; then
+// it returns nil. Where the broker is away or something is lost on the way it goes on behind the last event that it showed: then
+// an event that is not its task's last may come before that. What cannot be decoded is passed over. It returns an error when
+// the log does not exist, was replaced or has lost events that were shown, and when the connection is closed for good: whoever
+// watches must begin anew. fn is called by one goroutine.
+func (l *Log) Watch(ctx context.Context, fn func(events.Event)) error {
+	return l.watch(ctx, fn, nil)
 }
 
-func (l *Log) watchLatest(ctx context.Context, fn func(events.Event)) error {
-	consumer, err := l.js.OrderedConsumer(ctx, events.StreamEvents, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{events.AllEvents}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, HeadersOnly: true,
-		InactiveThreshold: time.Minute,
+// WatchSynced is Watch, and calls synced once, on the same goroutine, when all that was on the log at the beginning has been shown.
+func (l *Log) WatchSynced(ctx context.Context, fn func(events.Event), synced func()) error {
+	done := false
+	return l.watch(ctx, fn, func() {
+		if !done {
+			done = true
+			synced()
+		}
 	})
-	if err != nil {
-		return err
+}
+
+func (l *Log) watch(ctx context.Context, fn func(events.Event), synced func()) error {
+	t := &tail{
+		js: l.js, stream: events.StreamEvents, filter: events.AllEvents, resume: true, logger: l.logger, synced: synced,
+		hand: func(msg *natsgo.Msg, p place) {
+			if e, err := decode(msg.Header, msg.Data, p.streamSeq); err == nil {
+				fn(e)
+			}
+		},
 	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	for {
-		msg, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return err
-		}
-		p, err := parsePlace(msg.Reply())
-		if err != nil {
-			return err
-		}
-		if e, err := decode(msg.Headers(), []byte("{}"), p.streamSeq); err == nil {
-			e.Data = nil
-			fn(e)
-		}
-	}
+	return t.run(ctx)
 }
 
 // progressPending is how many reports of all tasks wait for a slow watcher. What comes on top is lost.

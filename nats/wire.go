@@ -73,24 +73,35 @@ func request(ctx context.Context, nc *natsgo.Conn, msg *natsgo.Msg) (*natsgo.Msg
 
 // store sends msg to its stream and returns the sequence that it got. A refusal is a *jetstream.APIError.
 func store(ctx context.Context, nc *natsgo.Conn, msg *natsgo.Msg) (uint64, error) {
+	ack, err := requestAck(ctx, nc, msg)
+	return ack.Seq, err
+}
+
+// pubAck is what a stream answers to what it stored.
+type pubAck struct {
+	answer
+	Seq   uint64 `json:"seq"`
+	Batch string `json:"batch"` // the id of an atomic batch, and how many messages it has
+	Count int    `json:"count"`
+}
+
+// requestAck sends msg to its stream and returns the acknowledgement. A refusal is a *jetstream.APIError.
+func requestAck(ctx context.Context, nc *natsgo.Conn, msg *natsgo.Msg) (pubAck, error) {
 	reply, err := request(ctx, nc, msg)
 	if err != nil {
-		return 0, err
+		return pubAck{}, err
 	}
-	var ack struct {
-		answer
-		Seq uint64 `json:"seq"`
-	}
+	var ack pubAck
 	if err := json.Unmarshal(reply.Data, &ack); err != nil {
-		return 0, fmt.Errorf("decode the acknowledgement: %w", err)
+		return pubAck{}, fmt.Errorf("decode the acknowledgement: %w", err)
 	}
 	if ack.Error != nil {
-		return 0, ack.Error
+		return pubAck{}, ack.Error
 	}
 	if ack.Seq == 0 {
-		return 0, fmt.Errorf("the acknowledgement has no sequence")
+		return pubAck{}, fmt.Errorf("the acknowledgement has no sequence")
 	}
-	return ack.Seq, nil
+	return ack, nil
 }
 
 // answer is what every answer of the JetStream API may hold instead of what was asked for.

@@ -4,8 +4,10 @@
 //   - Runner handles one dispatch: claim, run, settle. Each of its writes is fenced by the log, so a worker that stalled and
 //     came back cannot touch a task that another one holds by now.
 //   - Run is an attempt as its agent sees it. Work done inside Step is on record once the step ends, and is not done, nor
-//     paid for, a second time.
-//   - Recorder copies the log into the archive; Reconciler dispatches what is on record and not in the queue.
+//     paid for, a second time. Sleep, WaitFor and Wait give the slot back until a time, a signal or money comes; the agent then
+//     begins again, in a later attempt, and walks through what is on record to where it was. See Run for what that asks of it.
+//   - Versioned is an Agent that can still work as its earlier versions did: a task keeps to the one that it began with.
+//   - Recorder copies the log into the archive.
 package workers
 
 import (
@@ -23,7 +25,7 @@ type Agent interface {
 	// Kind describes what the agent takes and gives.
 	Kind() task.Kind
 	// Work does the task of run and returns its result as JSON. It ends with ctx. Its error decides what follows: see
-	// Terminal and InvalidOutput; a fault of kind RateLimited, Unavailable or Timeout is tried again, one of kind Invalid
+	// Terminal, InvalidOutput and Wait; a fault of kind RateLimited, Unavailable or Timeout is tried again, one of kind Invalid
 	// fails the task at once, and everything else counts as a bug of the agent.
 	Work(ctx context.Context, run *Run) (json.RawMessage, error)
 }

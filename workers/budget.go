@@ -65,7 +65,7 @@ func classify(err error) *OutcomeError {
 	if errors.As(err, &outcome) {
 		return outcome
 	}
-	var lost *writeError
+	var lost *brokerError
 	if errors.As(err, &lost) {
 		return &OutcomeError{Cause: events.CauseBroker, Err: err}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -109,6 +108,43 @@ func TestRunner_KnowsItsOwnUnansweredWriteAgain(t *testing.T) {
 	})
 }
 
+// refusing takes no step, as a broker does that is away for longer than anybody waits, and is back right after.
+type refusing struct{ *tasktest.Memory }
+
+func (r refusing) Append(ctx context.Context, e events.Event, after uint64) (uint64, error) {
+	if e.Type == events.TypeStep {
+		return 0, fault.After(0, "no broker")
+	}
+	return r.Memory.Append(ctx, e, after)
+}
+
+// A step that was paid for and could not be put on record is lost; what it cost is not.
+func TestRunner_KeepsWhatALostStepCost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := tasktest.NewMemory()
+		a := agentOf(func(ctx context.Context, run *workers.Run, in input) (output, error) {
+			return workers.Step(ctx, run, "only", in, func(context.Context) (output, error) {
+				run.Record(events.Usage{Calls: 1, OutputTokens: 3, CostUSD: 0.5, CostKnown: true}, events.Provenance{Provider: "openai", Model: "gpt"})
+				return output{Text: "x"}, nil
+			})
+		})
+		r, err := workers.NewRunner(workers.RunnerConfig{Worker: "w1", Agents: []workers.Agent{a}, Log: refusing{m}, Board: m})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := workerstest.Queue(t, m, "quiz", json.RawMessage(`{}`))
+		handle(t, r, workerstest.Message(e))
+		got, history := workerstest.Read(t, m, e.Task)
+		if diff := cmp.Diff([]string{"queued", "started", "retrying"}, types(history)); diff != "" {
+			t.Errorf("history (-want +got):\n%s", diff)
+		}
+		if got.Failure == nil || got.Failure.Cause != events.CauseBroker || got.Usage == nil || got.Usage.CostUSD != 0.5 || got.Usage.Calls != 1 {
+			t.Errorf("%+v, usage %+v", got.Failure, got.Usage)
+		}
+	})
+}
+
 func TestRunner_KeepsWhatFailedAttemptsCost(t *testing.T) {
 	t.Parallel()
 	m := tasktest.NewMemory()
@@ -161,46 +197,4 @@ func TestRunner_BuriesADispatchThatIsNotItsTasks(t *testing.T) {
 	if err != nil || len(page.Tasks) != 2 {
 		t.Errorf("%d dead letters (%v), want 2", len(page.Tasks), err)
 	}
-}
-
-// spoiled cannot read one task's history.
-type spoiled struct {
-	*tasktest.Memory
-	id string
-}
-
-func (s spoiled) History(ctx context.Context, tenant, id string, after uint64, limit int) ([]events.Event, error) {
-	if id == s.id {
-		return nil, fault.New(fault.Internal, "it cannot be read")
-	}
-	return s.Memory.History(ctx, tenant, id, after, limit)
-}
-
-func TestReconciler_OneBadHistoryHoldsUpNobody(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		m := tasktest.NewMemory()
-		var open latest
-		for range 20 {
-			open = append(open, workerstest.Queue(t, m, "quiz", []byte(`{}`)))
-		}
-		held := workerstest.Queue(t, m, "quiz", []byte(`{}`))
-		open = append(open, tasktest.MustAppend(t, m, tasktest.Event(t, "school", held.Task, events.Started{Attempt: 1, Dispatch: 1, Worker: "w"}), held.Seq))
-		ctx, stop := context.WithCancel(t.Context())
-		r := &workers.Reconciler{Log: spoiled{m, open[0].Task}, Queue: m, Latest: open, Logger: slog.New(slog.DiscardHandler)}
-		ended := make(chan error)
-		go func() { ended <- r.Run(ctx) }()
-		<-time.After(21 * time.Second)
-		if n := len(must(m.Waiting(ctx))); n != 19 {
-			t.Errorf("%d dispatched, want 19: all but the spoiled one and the one that a worker holds", n)
-		}
-		<-time.After(6 * time.Minute)
-		if n := len(must(m.Waiting(ctx))); n != 20 {
-			t.Errorf("%d dispatched, want 20 once nobody can be at it any more", n)
-		}
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
 }

@@ -1,6 +1,7 @@
 package workers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,8 +21,11 @@ type RunnerConfig struct {
 	Agents      []Agent
 	Log         task.Log
 	Board       task.ProgressBoard
+	Blobs       task.Blobs    // where outputs and results above MaxOutput are kept; nil: there are none
+	Slots       int           // tasks at once, as the subscriber has it; only told, in Stats
+	Build       string        // of the program; only told, in Stats
 	Budgets     Budgets       // DefaultBudgets(3) when nil
-	Timeout     time.Duration // of one attempt; 5 min when 0
+	Timeout     time.Duration // of one attempt of a task that does not say; 5 min when 0
 	Patience    time.Duration // how long a write is repeated while the broker is away; task.Patience when 0
 	CancelCheck time.Duration // an attempt that runs longer than this listens for being cancelled; 200 ms when 0
 	Logger      *slog.Logger
@@ -30,9 +34,11 @@ type RunnerConfig struct {
 // Runner handles dispatches, each from claim to settlement. It is safe for concurrent use.
 type Runner struct {
 	RunnerConfig
-	agents  map[string]Agent
-	catalog *task.Catalog
-	source  string
+	agents    map[string]Agent
+	catalog   *task.Catalog
+	source    string
+	startedAt time.Time
+	stats     stats
 }
 
 // NewRunner checks cfg and returns the runner.
@@ -58,9 +64,12 @@ func NewRunner(cfg RunnerConfig) (*Runner, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Runner{RunnerConfig: cfg, agents: map[string]Agent{}, source: "/workers/" + cfg.Worker}
+	r := &Runner{RunnerConfig: cfg, agents: map[string]Agent{}, source: "/workers/" + cfg.Worker, startedAt: time.Now().UTC()}
 	var kinds []task.Kind
 	for _, a := range cfg.Agents {
+		if v, ok := a.(Versioned); ok && len(v.Versions()) == 0 {
+			return nil, fmt.Errorf("runner: the agent of kind %s has no version", a.Kind().Name)
+		}
 		kinds = append(kinds, a.Kind())
 		r.agents[a.Kind().Name] = a
 	}
@@ -82,13 +91,19 @@ func (r *Runner) Kinds() []string {
 // settled or not ours, nacked with events.HeaderRetryAfter when it is to come again. It returns nil.
 func (r *Runner) Handle(msg *message.Message) error {
 	ctx := msg.Context()
+	if ctx.Err() != nil || !r.stats.enter() {
+		handBack(msg, drainPause)
+		return nil
+	}
+	defer r.stats.leave()
 	d, err := decode(msg)
 	if err != nil {
 		r.bury(ctx, msg, err)
 		return nil
 	}
 	logger := r.Logger.With("task_id", d.event.Task, "tenant", d.event.Tenant, "kind", d.queued.Kind)
-	run, err := r.claim(ctx, d)
+	// A claim that is broken off half way looks like one by a worker that vanished, so being asked to stop does not touch it.
+	run, err := r.claim(context.WithoutCancel(ctx), d)
 	switch {
 	case errors.Is(err, errSuperseded):
 		msg.Ack()
@@ -104,13 +119,19 @@ func (r *Runner) Handle(msg *message.Message) error {
 		logger.WarnContext(ctx, "claim put off", "error", err, "delay", delay)
 		handBack(msg, delay)
 		return nil
-	case run == nil: // not due, or settled by the claim
+	case run == nil: // not due, not for this worker, or settled by the claim
 		return nil
 	}
 	run.logger = logger
-	r.settle(ctx, msg, run, r.work(ctx, run))
+	defer r.stats.began(d.queued.Kind)()
+	for !r.settle(ctx, msg, run, r.work(ctx, run)) {
+		run.rewind() // the signal came in the moment in which the agent began to wait for it
+	}
 	return nil
 }
+
+// drainPause is when a dispatch comes again that was delivered to a worker that takes nothing new.
+const drainPause = 100 * time.Millisecond
 
 // delivery is a dispatch as it came from the queue.
 type delivery struct {

@@ -440,29 +440,6 @@ func TestRunner_BuriesWhatItCannotRead(t *testing.T) {
 	}
 }
 
-func TestRunner_BoundsTheJournal(t *testing.T) {
-	t.Parallel()
-	got, _ := workerstest.Work(t, agentOf(func(ctx context.Context, run *workers.Run, in input) (output, error) {
-		return workers.Step(ctx, run, "big", in, func(context.Context) (output, error) {
-			return output{Text: strings.Repeat("x", workers.MaxOutput)}, nil
-		})
-	}), json.RawMessage(`{}`))
-	if got.Failure == nil || !strings.Contains(got.Failure.Error, "at most 262144 are kept") {
-		t.Errorf("got %s: %+v", got.State, got.Failure)
-	}
-	got, _ = workerstest.Work(t, agentOf(func(ctx context.Context, run *workers.Run, _ input) (output, error) {
-		for i := range 1000 {
-			if _, err := workers.Step(ctx, run, "many", i, func(context.Context) (int, error) { return i, nil }); err != nil {
-				return output{}, err
-			}
-		}
-		return output{Text: "x"}, nil
-	}), json.RawMessage(`{}`))
-	if got.Failure == nil || !strings.Contains(got.Failure.Error, "at most 64 are kept") {
-		t.Errorf("got %s: %+v", got.State, got.Failure)
-	}
-}
-
 func TestRunner_HandsBackWhileTheBrokerIsAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,8 +27,12 @@ type outcome struct {
 
 // work lets the agent do the task within the attempt's time, and ends it when somebody else decides on the task.
 func (r *Runner) work(ctx context.Context, run *Run) outcome {
+	t := run.Task()
 	limit, cause := time.Now().Add(r.Timeout), errAttempt
-	if deadline := run.task.Deadline; deadline != nil && deadline.Before(limit) {
+	if t.TimeoutMS > 0 {
+		limit = time.Now().Add(time.Duration(t.TimeoutMS) * time.Millisecond)
+	}
+	if deadline := t.Deadline; deadline != nil && deadline.Before(limit) {
 		limit, cause = *deadline, errDeadline
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -64,8 +69,8 @@ func (r *Runner) call(ctx context.Context, run *Run) (result json.RawMessage, er
 	if result, err = agent.Work(ctx, run); err != nil {
 		return nil, err
 	}
-	if len(result) > MaxOutput {
-		return nil, fault.New(fault.TooLarge, "the result has %d bytes, at most %d are kept", len(result), MaxOutput)
+	if limit := run.limit(); len(result) > limit {
+		return nil, fault.New(fault.TooLarge, "the result has %d bytes, at most %d are kept", len(result), limit)
 	}
 	if err := r.catalog.CheckResult(kind, result); err != nil {
 		return nil, InvalidOutput(err)
@@ -99,34 +104,45 @@ func (r *Run) wrote(seq uint64) bool {
 }
 
 // settle writes what came of the attempt and settles the message. It does so on a context of its own: a worker that is being
-// stopped still has to say what became of its tasks.
-func (r *Runner) settle(ctx context.Context, msg *message.Message, run *Run, out outcome) {
+// stopped still has to say what became of its tasks. It reports false, and settles nothing, when the agent is to begin again because
+// what it wanted to wait for has come.
+func (r *Runner) settle(ctx context.Context, msg *message.Message, run *Run, out outcome) bool {
 	ctx = context.WithoutCancel(ctx)
-	payload, delay := r.decide(run, out)
+	run.reclaim(ctx)
+	payload, delay := r.decide(ctx, run, out)
 	if payload == nil {
 		r.yield(ctx, msg, run)
-		return
+		return true
 	}
-	err := run.append(ctx, payload)
+	_, err := run.append(ctx, payload)
 	switch {
+	case errors.Is(err, errSignalled):
+		return false
 	case isStale(err):
 		r.yield(ctx, msg, run)
+		return true
 	case err != nil:
 		run.logger.ErrorContext(ctx, "outcome not on record, the task comes again", "event", payload.EventType(), "error", err)
 		letGo(msg)
-	case payload.EventType() == events.TypeRetrying:
+		return true
+	}
+	r.stats.settled(run.Task().Kind, payload)
+	if payload.EventType() == events.TypeRetrying {
 		handBack(msg, delay)
-	default:
+	} else {
 		msg.Ack()
 	}
+	return true
 }
 
 // yield settles the message of an attempt whose task is somebody else's by now. The broker settles messages, not deliveries: an ack
 // is right only when the dispatch has nothing left to do. While another worker holds it, the message is that worker's to settle.
 func (r *Runner) yield(ctx context.Context, msg *message.Message, run *Run) {
 	t := run.Task()
-	last, err := r.Log.Last(ctx, t.Tenant, t.ID)
-	over := err == nil && (last.Type.Terminal() || last.Type == events.TypeQueued)
+	behind, err := r.Log.History(ctx, t.Tenant, t.ID, t.Seq, 0)
+	over := err == nil && slices.ContainsFunc(behind, func(e events.Event) bool {
+		return e.Type.Terminal() || e.Type == events.TypeWaiting
+	})
 	run.logger.InfoContext(ctx, "attempt dropped: another writer decided on the task", "dispatch_is_over", over)
 	if over {
 		msg.Ack()
@@ -137,27 +153,43 @@ func (r *Runner) yield(ctx context.Context, msg *message.Message, run *Run) {
 
 // decide turns an outcome into the event that tells it, and the wait before the next attempt. A nil event says that the task
 // is somebody else's by now.
-func (r *Runner) decide(run *Run, out outcome) (events.Payload, time.Duration) {
-	usage, provenance, open := run.spent()
-	t := run.Task()
-	if out.err == nil {
-		return events.Completed{Attempt: t.Attempt, Result: out.result, Usage: usage, Provenance: provenance}, 0
-	}
-	if isStale(out.err) || errors.Is(out.ended, errSuperseded) {
+func (r *Runner) decide(ctx context.Context, run *Run, out outcome) (events.Payload, time.Duration) {
+	if isStale(out.err) || out.err != nil && errors.Is(out.ended, errSuperseded) {
 		return nil, 0
 	}
+	if bug := run.misuse(out); bug != nil {
+		out.err = &OutcomeError{Cause: events.CauseBug, Err: bug}
+	}
+	usage, provenance, open := run.spent()
+	var by *events.Provenance // of open
+	if open != nil {
+		by = &provenance
+	}
+	t := run.Task()
+	if out.err == nil {
+		result, ref, err := run.store(ctx, "result", out.result)
+		if err == nil {
+			return events.Completed{Attempt: t.Attempt, Result: result, ResultRef: ref, Usage: usage, Provenance: provenance}, 0
+		}
+		out.err, out.ended = err, nil
+	}
 	fail := func(c events.Cause) events.Payload {
-		failed := events.Failed{Attempts: t.Attempt, Cause: c, Error: text(out.err)}
+		failed := events.Failed{Attempts: t.Attempt, Cause: c, Error: text(out.err), Provenance: by}
 		if usage.Calls > 0 {
 			failed.Usage = &usage
 		}
 		return failed
 	}
-	failure := classify(out.err)
+	failure, wait := classify(out.err), asWait(out.err)
 	switch {
-	case out.ended == nil:
 	case errors.Is(out.ended, errDeadline):
 		return fail(events.CauseDeadline), 0
+	case wait != nil && run.waits() >= MaxWaits:
+		out.err = fmt.Errorf("the task gave its slot back %d times, no more is allowed (MaxWaits): wait longer each time, or make a workflow of several tasks", MaxWaits)
+		return fail(events.CausePolicy), 0
+	case wait != nil:
+		return wait.event(t.Attempt, run.waits(), open, by), 0
+	case out.ended == nil:
 	case errors.Is(out.ended, errAttempt):
 		failure = &OutcomeError{Cause: events.CauseTimeout, Err: errAttempt}
 	default:
@@ -169,7 +201,7 @@ func (r *Runner) decide(run *Run, out outcome) (events.Payload, time.Duration) {
 	}
 	delay := r.Budgets.wait(failure.Cause, count, fault.RetryAfter(out.err))
 	return events.Retrying{
-		Attempt: t.Attempt, Cause: failure.Cause, Error: text(failure.Err), NextAt: time.Now().UTC().Add(delay), Usage: open,
+		Attempt: t.Attempt, Cause: failure.Cause, Error: text(failure.Err), NextAt: time.Now().UTC().Add(delay), Usage: open, Provenance: by,
 	}, delay
 }
 

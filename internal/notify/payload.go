@@ -55,7 +55,7 @@ func (s story) payloads(e events.Event, kind string) (private, public []byte) {
 		TaskID: e.Task, Kind: kind, State: s.state, Attempt: s.attempt, Seq: logSeq(e), Progress: s.progress,
 		Message: clip(s.message), Data: s.data, Timestamp: at,
 	}
-	if s.unread {
+	if s.elsewhere {
 		d.DataRef = taskURL(e.Task)
 	}
 	private, err := encode(d)

@@ -10,7 +10,7 @@ import "github.com/toolboxai/orchestrator/events"
 //
 //	dashboard-updates    every event that moves a task to another state, and task.discarded
 //	content-generation   those and progress, of every kind: a subscriber picks by kind, so a new kind needs no change here
-//	agent-status         the events of attempts: task.started, .retrying, .completed, .failed, .cancelled
+//	agent-status         the events of attempts: task.started, .retrying, .waiting, .completed, .failed, .cancelled
 //
 // The log says nothing yet about agents that start, idle or stop, so no agent.* event is sent.
 //
@@ -50,7 +50,7 @@ func publicChannels(t events.Type) []string {
 	switch t {
 	case events.TypeStep, events.TypeProgress:
 		return []string{ChannelContent}
-	case events.TypeStarted, events.TypeRetrying, events.TypeCompleted, events.TypeFailed, events.TypeCancelled:
+	case events.TypeStarted, events.TypeRetrying, events.TypeWaiting, events.TypeCompleted, events.TypeFailed, events.TypeCancelled:
 		return []string{ChannelDashboard, ChannelContent, ChannelAgents}
 	}
 	return []string{ChannelDashboard, ChannelContent}

@@ -53,6 +53,14 @@ func TestRoute_SpeaksTheWireContract(t *testing.T) {
 		"completed_oversize": events.Completed{
 			Attempt: 1, Result: json.RawMessage(`{"title":"` + strings.Repeat("long ", 2100) + `"}`), Usage: usage, Provenance: made,
 		},
+		"waiting": events.Waiting{Attempt: 1, Wait: events.WaitBudget, Name: "tenant springfield, month", Until: &later, Message: "the month's budget is spent"},
+		"resumed": events.Queued{
+			Kind: "quiz", Input: json.RawMessage(`{}`), Priority: events.Normal, Dispatch: 2, UserID: "teacher-7",
+			Resume: &events.Resume{Wait: events.WaitBudget, Seq: 40, Why: "topped up"},
+		},
+		"completed_elsewhere": events.Completed{
+			Attempt: 1, ResultRef: &events.Reference{Key: "k", Bytes: 1 << 20, SHA256: "ab"}, Usage: usage, Provenance: made,
+		},
 		"failed":    events.Failed{Attempts: 3, Cause: events.CauseInvalidOutput, Error: "the answer has no questions", Usage: &usage},
 		"cancelled": events.Cancelled{By: "teacher-7", Reason: "wrong class"},
 		"discarded": events.Discarded{By: "admin-1", Reason: "tested by hand"},

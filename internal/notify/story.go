@@ -9,13 +9,13 @@ import (
 
 // story is what an event says to subscribers, before it is cut to what each channel may carry.
 type story struct {
-	name     string // of the Pusher event
-	state    string // of the task, after the event
-	attempt  int
-	progress *float64 // percent
-	message  string
-	data     any
-	unread   bool // the body could not be read: all that is known is what happened
+	name      string // of the Pusher event
+	state     string // of the task, after the event
+	attempt   int
+	progress  *float64 // percent
+	message   string
+	data      any
+	elsewhere bool // not all is in the event: the body could not be read, or the result is too large for it
 }
 
 // Data of each event as subscribers of private channels see it.
@@ -26,6 +26,17 @@ type (
 		Labels   map[string]string `json:"labels,omitempty"`
 		Deadline *time.Time        `json:"deadline,omitempty"`
 		Replay   *events.Replay    `json:"replay,omitempty"`
+		RunAt    *time.Time        `json:"run_at,omitempty"`
+		Origin   *events.Origin    `json:"origin,omitempty"`
+	}
+	resumedData struct {
+		Dispatch int         `json:"dispatch"`
+		For      events.Wait `json:"for"` // what the task waited for
+	}
+	waitingData struct {
+		For   events.Wait `json:"for"`
+		Name  string      `json:"name,omitempty"`
+		Until *time.Time  `json:"until,omitempty"`
 	}
 	startedData struct {
 		Dispatch int    `json:"dispatch"`
@@ -45,7 +56,7 @@ type (
 		NextAt time.Time    `json:"next_at"`
 	}
 	completedData struct {
-		Result     json.RawMessage   `json:"result"`
+		Result     json.RawMessage   `json:"result,omitempty"`
 		Usage      events.Usage      `json:"usage"`
 		Provenance events.Provenance `json:"provenance"`
 	}
@@ -58,13 +69,18 @@ type (
 	}
 )
 
-// tell returns the story of e, and false for a type that this version does not know. A step's output and a submission's
+// tell returns the story of e, and false for a type that this version does not know, and for task.signalled: a signal is between
+// who sent it and the task, and changes no state. A step's output and a submission's
 // input are no part of it: they are fetched by whoever wants them.
 func tell(e events.Event) (story, bool) {
 	switch e.Type {
 	case events.TypeQueued:
 		return read(e, story{name: "task.created", state: "queued"}, func(s *story, p events.Queued) {
-			s.data = createdData{p.Priority, p.Dispatch, p.Labels, p.Deadline, p.Replay}
+			if p.Resume != nil {
+				s.name, s.message, s.data = "task.resumed", p.Resume.Why, resumedData{p.Dispatch, p.Resume.Wait}
+				return
+			}
+			s.data = createdData{p.Priority, p.Dispatch, p.Labels, p.Deadline, p.Replay, p.NotBefore, p.Origin}
 		}), true
 	case events.TypeStarted:
 		return read(e, story{name: "task.started", state: "running"}, func(s *story, p events.Started) {
@@ -85,9 +101,13 @@ func tell(e events.Event) (story, bool) {
 		return read(e, story{name: "task.retrying", state: "retrying"}, func(s *story, p events.Retrying) {
 			s.attempt, s.message, s.data = p.Attempt, p.Error, retryingData{p.Cause, p.NextAt}
 		}), true
+	case events.TypeWaiting:
+		return read(e, story{name: "task.waiting", state: "waiting"}, func(s *story, p events.Waiting) {
+			s.attempt, s.message, s.data = p.Attempt, p.Message, waitingData{p.Wait, p.Name, p.Until}
+		}), true
 	case events.TypeCompleted:
 		return read(e, story{name: "task.completed", state: "completed", progress: percent(100)}, func(s *story, p events.Completed) {
-			s.attempt, s.data = p.Attempt, completedData{p.Result, p.Usage, p.Provenance}
+			s.attempt, s.data, s.elsewhere = p.Attempt, completedData{p.Result, p.Usage, p.Provenance}, p.ResultRef != nil
 		}), true
 	case events.TypeFailed:
 		return read(e, story{name: "task.failed", state: "failed"}, func(s *story, p events.Failed) {
@@ -110,7 +130,7 @@ func tell(e events.Event) (story, bool) {
 func read[P events.Payload](e events.Event, s story, add func(*story, P)) story {
 	p, err := events.DataAs[P](e)
 	if err != nil {
-		s.unread = true
+		s.elsewhere = true
 		return s
 	}
 	add(&s, p)

@@ -63,6 +63,10 @@ func body(e events.Event) (events.Payload, error) {
 		return events.DataAs[events.Step](e)
 	case events.TypeRetrying:
 		return events.DataAs[events.Retrying](e)
+	case events.TypeWaiting:
+		return events.DataAs[events.Waiting](e)
+	case events.TypeSignalled:
+		return events.DataAs[events.Signalled](e)
 	case events.TypeCompleted:
 		return events.DataAs[events.Completed](e)
 	case events.TypeFailed:
@@ -85,6 +89,10 @@ func (t *Task) advance(e events.Event, p events.Payload) error {
 		return t.stepped(p)
 	case events.Retrying:
 		return t.retrying(p)
+	case events.Waiting:
+		return t.waiting(e, p)
+	case events.Signalled:
+		return t.signalled()
 	case events.Completed:
 		return t.completed(e, p)
 	case events.Failed:
@@ -104,14 +112,41 @@ func (t *Task) queued(e events.Event, p events.Queued) error {
 	switch {
 	case t.ID == "" && p.Dispatch >= 1:
 		t.ID, t.Tenant, t.CreatedAt = e.Task, e.Tenant, e.Time
-	case t.DeadLetter() && p.Dispatch == t.Dispatch+1:
+	case t.DeadLetter() && p.Resume == nil && p.Dispatch == t.Dispatch+1:
+	case t.State == Waiting && p.Resume != nil && p.Dispatch == t.Dispatch+1:
+		t.resumed(e, p)
+		return nil
 	default:
 		return fmt.Errorf("dispatch %d cannot follow state %q, dispatch %d", p.Dispatch, t.State, t.Dispatch)
 	}
 	t.State, t.Dispatch, t.Attempt = Queued, p.Dispatch, 0
 	t.Kind, t.UserID, t.Priority, t.Labels, t.Deadline = p.Kind, p.UserID, p.Priority, p.Labels, p.Deadline
-	t.Input, t.RequestHash, t.Replay, t.QueuedSeq = p.Input, p.RequestHash, p.Replay, e.Seq
-	t.Failure, t.Failures, t.Worker, t.StartedAt, t.FinishedAt, t.NextAt = nil, nil, "", nil, nil, nil
+	t.Input, t.Names, t.RequestHash, t.Replay, t.QueuedSeq = p.Input, p.Names, p.RequestHash, p.Replay, e.Seq
+	t.NotBefore, t.ExpiresAt, t.TimeoutMS, t.Cost, t.Origin = p.NotBefore, p.ExpiresAt, p.TimeoutMS, p.Cost, p.Origin
+	t.Failure, t.Failures, t.Worker, t.StartedAt, t.FinishedAt, t.NextAt, t.Version = nil, nil, "", nil, nil, nil, ""
+	return nil
+}
+
+// resumed begins the dispatch that continues a task that waited: what is counted against it, and its agent's version, stay.
+func (t *Task) resumed(e events.Event, p events.Queued) {
+	t.State, t.Dispatch, t.Attempt, t.QueuedSeq, t.Wait = Queued, p.Dispatch, 0, e.Seq, nil
+	t.NotBefore, t.ExpiresAt = p.NotBefore, p.ExpiresAt
+}
+
+func (t *Task) waiting(e events.Event, p events.Waiting) error {
+	if err := t.holds(p.Attempt); err != nil {
+		return err
+	}
+	t.spend(p.Usage)
+	t.State, t.Wait = Waiting, &Wait{For: p.Wait, Name: p.Name, Until: p.Until, Message: p.Message, Since: e.Time, Seq: e.Seq}
+	return nil
+}
+
+func (t *Task) signalled() error {
+	if err := t.in(Queued, Running, Retrying, Waiting); err != nil {
+		return err
+	}
+	t.Signals++
 	return nil
 }
 
@@ -128,6 +163,9 @@ func (t *Task) started(e events.Event, p events.Started) error {
 	}
 	at := e.Time
 	t.State, t.Attempt, t.Worker, t.StartedAt, t.NextAt = Running, p.Attempt, p.Worker, &at, nil
+	if t.Version == "" {
+		t.Version = p.Version
+	}
 	return nil
 }
 
@@ -162,18 +200,18 @@ func (t *Task) completed(e events.Event, p events.Completed) error {
 		return err
 	}
 	at := e.Time
-	t.State, t.Result, t.Usage, t.Provenance, t.FinishedAt, t.Failure = Completed, p.Result, &p.Usage, &p.Provenance, &at, nil
+	t.State, t.Result, t.ResultRef, t.Usage, t.Provenance, t.FinishedAt, t.Failure = Completed, p.Result, p.ResultRef, &p.Usage, &p.Provenance, &at, nil
 	return nil
 }
 
 func (t *Task) failed(e events.Event, p events.Failed) error {
 	if t.ID == "" && p.Cause == events.CauseUndecodable {
 		t.ID, t.Tenant, t.Kind, t.CreatedAt, t.Dispatch, t.Priority = e.Task, e.Tenant, UnknownKind, e.Time, 1, events.Normal
-	} else if err := t.in(Queued, Running, Retrying); err != nil {
+	} else if err := t.in(Queued, Running, Retrying, Waiting); err != nil {
 		return err
 	}
 	at := e.Time
-	t.State, t.FinishedAt, t.NextAt, t.Failure = Failed, &at, nil, &Failure{Cause: p.Cause, Error: p.Error, Raw: p.Raw}
+	t.State, t.FinishedAt, t.NextAt, t.Wait, t.Failure = Failed, &at, nil, nil, &Failure{Cause: p.Cause, Error: p.Error, Raw: p.Raw}
 	if p.Usage != nil {
 		t.Usage = p.Usage
 	}
@@ -181,11 +219,11 @@ func (t *Task) failed(e events.Event, p events.Failed) error {
 }
 
 func (t *Task) cancelled(e events.Event, p events.Cancelled) error {
-	if err := t.in(Queued, Running, Retrying); err != nil {
+	if err := t.in(Queued, Running, Retrying, Waiting); err != nil {
 		return err
 	}
 	at := e.Time
-	t.State, t.FinishedAt, t.NextAt, t.Cancel = Cancelled, &at, nil, &Decision{By: p.By, Reason: p.Reason, At: at}
+	t.State, t.FinishedAt, t.NextAt, t.Wait, t.Cancel = Cancelled, &at, nil, nil, &Decision{By: p.By, Reason: p.Reason, At: at}
 	return nil
 }
 

@@ -94,6 +94,22 @@ func (c *Catalog) Resolve(name string) (Kind, error) {
 	return Kind{}, fault.InvalidField("kind", "%q is unknown; the kinds are %s", clip(name), strings.Join(names, ", "))
 }
 
+// ResolveAll returns the names of the kinds that the given names and aliases stand for. UnknownKind stands for itself.
+func (c *Catalog) ResolveAll(names []string) ([]string, error) {
+	out := make([]string, 0, len(names))
+	for _, name := range names {
+		if name != UnknownKind {
+			kind, err := c.Resolve(name)
+			if err != nil {
+				return nil, err
+			}
+			name = kind.Name
+		}
+		out = append(out, name)
+	}
+	return out, nil
+}
+
 // CheckInput holds input against the rules of CheckJSON and the kind's schema. The Invalid fault names every field that is wrong as a path below
 // "input", such as "input.objectives[0]".
 func (c *Catalog) CheckInput(kind string, input json.RawMessage) error {

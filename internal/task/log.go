@@ -2,6 +2,7 @@ package task
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -51,6 +52,30 @@ type Log interface {
 	Follow(ctx context.Context, tenant, id string, after uint64) (<-chan events.Event, error)
 }
 
+// Blobs keeps what is too large for an event. Its methods are safe for concurrent use.
+type Blobs interface {
+	// Put stores data under a key made from the task and the data itself, so that repeating it changes nothing. TooLarge above
+	// MaxBlob; Unavailable while the store is away.
+	Put(ctx context.Context, tenant, id string, data []byte) (events.Reference, error)
+	// Get returns the data of a reference, checked against its hash. NotFound when it has aged out.
+	Get(ctx context.Context, ref events.Reference) ([]byte, error)
+}
+
+// MaxBlob is the largest object of a task, in bytes.
+const MaxBlob = 16 << 20
+
+// Gate knows what the dispatcher holds back. Its methods are safe for concurrent use and do not wait.
+type Gate interface {
+	// Direct reports whether a task goes straight to the queue. Where it says no, the dispatcher queues it when it is its turn.
+	Direct(tenant, kind string, labels map[string]string) bool
+}
+
+// Namer finds people in inputs. It is safe for concurrent use, and does not fail: whom it cannot know of it does not find.
+type Namer interface {
+	// NamesIn returns the names of the tenant's people that stand in input, as they are written there.
+	NamesIn(ctx context.Context, tenant string, input json.RawMessage) []string
+}
+
 // Queue says who should run what next. It holds nothing that the log does not know.
 type Queue interface {
 	// Admit reports whether the queue takes more work: nil, or Unavailable with a RetryAfter when it is full. It may be
@@ -61,6 +86,9 @@ type Queue interface {
 	// alone, and that is a success. ErrMalformed for an event of another type or task; Unavailable when the queue is full
 	// or cannot be reached.
 	Dispatch(ctx context.Context, d events.Dispatch, e events.Event) error
+
+	// Has reports whether a dispatch is in the queue or held by a worker. It sees every Dispatch that returned nil before the call.
+	Has(ctx context.Context, d events.Dispatch) (bool, error)
 
 	// Waiting returns the dispatches that are in the queue or held by a worker.
 	Waiting(ctx context.Context) ([]events.Dispatch, error)
@@ -89,9 +117,14 @@ type Filter struct {
 	Tenant        string
 	UserID        string
 	Kinds         []string
+	IDs           []string  // at most MaxPage
+	Readable      *Readable `json:",omitempty"` // only what somebody may read; nil: everything
 	States        []State
 	Causes        []events.Cause    // of the last failure
 	Fingerprint   string            // of the last failure's error
+	Search        string            // words that the last failure's error holds, without regard to case
+	Schedule      string            // that made it
+	Workflow      string            // that it is a step of
 	Labels        map[string]string // all of them must be on the task
 	CreatedAfter  *time.Time
 	CreatedBefore *time.Time
@@ -99,6 +132,15 @@ type Filter struct {
 	Cursor        string // Page.Next of the page before
 	Limit         int    // 1 to MaxPage; 0 takes DefaultPage
 }
+
+// Readable is what somebody may read who may not read all of the tenant.
+type Readable struct {
+	UserID string   // their own
+	IDs    []string // what is shared with them, at most MaxReadable
+}
+
+// MaxReadable is how many shared tasks a filter may name.
+const MaxReadable = 1000
 
 // Sizes of a page of tasks.
 const (

@@ -7,8 +7,8 @@ import (
 	"github.com/toolboxai/orchestrator/internal/fault"
 )
 
-// Get returns a task as the log tells it now, or from the archive when the log has aged out. NotFound when the tenant has
-// no such task.
+// Get returns a task as the log tells it now, or from the archive when the log has aged out. A large result is fetched from where
+// it is kept; where that cannot be done, the task comes with ResultRef in place of Result. NotFound when the tenant has no such task.
 func (s *Service) Get(ctx context.Context, tenant, id string) (Task, error) {
 	if !validID(tenant, id) {
 		return Task{}, notFound(id)
@@ -18,7 +18,21 @@ func (s *Service) Get(ctx context.Context, tenant, id string) (Task, error) {
 		return Task{}, wrap(id, err)
 	}
 	s.addProgress(ctx, &t)
+	s.addResult(ctx, &t)
 	return t, nil
+}
+
+// addResult puts a large result in the place of its reference.
+func (s *Service) addResult(ctx context.Context, t *Task) {
+	if t.ResultRef == nil || s.Blobs == nil {
+		return
+	}
+	data, err := s.Blobs.Get(ctx, *t.ResultRef)
+	if err != nil {
+		s.Logger.WarnContext(ctx, "large result not at hand", "task_id", t.ID, "tenant", t.Tenant, "key", t.ResultRef.Key, "error", err)
+		return
+	}
+	t.Result, t.ResultRef = data, nil
 }
 
 // read folds a task's history from the log. What the log has dropped, the archive tells. after is what the next event is to
@@ -72,7 +86,8 @@ func (s *Service) addProgress(ctx context.Context, t *Task) {
 		if err != nil {
 			return
 		}
-		if p, err := events.DataAs[events.Progress](e); err == nil && p.Attempt == t.Attempt {
+		old := t.StartedAt != nil && e.Time.Before(*t.StartedAt) // an earlier dispatch's, which had an attempt of this number too
+		if p, err := events.DataAs[events.Progress](e); err == nil && p.Attempt == t.Attempt && !old {
 			t.Progress = &Progress{Percent: p.Percent, Step: p.Step, Message: p.Message}
 		}
 	}
@@ -110,16 +125,11 @@ func (s *Service) List(ctx context.Context, f Filter) (Page, error) {
 	if f.Limit < 1 || f.Limit > MaxPage {
 		return Page{}, fault.InvalidField("limit", "is %d, must be 1 to %d", f.Limit, MaxPage)
 	}
-	for i, name := range f.Kinds {
-		if name == UnknownKind {
-			continue
-		}
-		kind, err := s.Catalog.Resolve(name)
-		if err != nil {
-			return Page{}, err
-		}
-		f.Kinds[i] = kind.Name
+	kinds, err := s.Catalog.ResolveAll(f.Kinds)
+	if err != nil {
+		return Page{}, err
 	}
+	f.Kinds = kinds
 	return s.Archive.List(ctx, f)
 }
 

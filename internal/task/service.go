@@ -17,14 +17,18 @@ import (
 
 // Config is what a Service needs.
 type Config struct {
-	Log      Log
-	Queue    Queue
-	Progress ProgressBoard
-	Archive  Archive
-	Catalog  *Catalog
-	Source   string        // ce-source of the events it writes; "/api" when empty
-	Patience time.Duration // how long a write is retried while the broker is away; Patience when 0
-	Logger   *slog.Logger
+	Log       Log
+	Queue     Queue
+	Progress  ProgressBoard
+	Archive   Archive
+	Catalog   *Catalog
+	Blobs     Blobs         // where large results are; nil: results come with their ResultRef only
+	Explainer Explainer     // says why a queued task has not begun; nil: nobody does
+	Gate      Gate          // decides what goes straight to the queue; nil: everything that is due
+	Names     Namer         // finds people in inputs; nil: nobody does
+	Source    string        // ce-source of the events it writes; "/api" when empty
+	Patience  time.Duration // how long a write is retried while the broker is away; Patience when 0
+	Logger    *slog.Logger
 }
 
 // Service is the one way in: every edge submits, reads and decides through it. It is safe for concurrent use and holds no
@@ -57,7 +61,12 @@ const (
 	MaxInput  = 256 << 10 // bytes of Submission.Input
 	MaxKey    = 255       // bytes of Submission.Key
 	MaxLabels = 16
-	maxLabel  = 63 // bytes of a label's name or value
+
+	MaxDelay   = 14 * 24 * time.Hour // how far ahead a task may be put off: half of what the log keeps, by default
+	MaxTimeout = 24 * time.Hour
+	MaxCost    = 24 * 3600.0
+
+	maxLabel = 63 // bytes of a label's name or value
 )
 
 // Submission asks for one task.
@@ -69,13 +78,22 @@ type Submission struct {
 	Priority    events.Lane // Normal when empty
 	Key         string      // Idempotency-Key: the same key and content gives the same task; empty for none
 	Labels      map[string]string
-	Deadline    *time.Time // the task fails when it is not finished by then
+	Deadline    *time.Time    // the task fails when it is not finished by then
+	RunAt       *time.Time    // no worker begins earlier; at most MaxDelay ahead
+	ExpiresAt   *time.Time    // the task fails when no worker has begun by then
+	Timeout     time.Duration // of one attempt; 0 takes the worker's; 1 s to MaxTimeout
+	Cost        float64       // estimate, in seconds of a worker's slot, for fairness; 0 takes the kind's average
+	Origin      *events.Origin
 	TraceParent string
+
+	// Delay and QueueTTL are what RunAt and ExpiresAt follow from, where the caller gave them so. They stand for those where a repeated
+	// submission is told from another one: it is repeated later, and the same all the same.
+	Delay, QueueTTL time.Duration
 }
 
 // Submit records the task and queues it. The second result is false when the task existed already, made by an earlier
 // submission with the same key and content. The task is on record once Submit returns nil: where the queue cannot take it at
-// that moment, the reconciler dispatches it later, so that an answer never invites a client to submit again what will run.
+// that moment, the dispatcher does it later, so that an answer never invites a client to submit again what will run.
 //
 // Errors: Invalid, TooLarge, Conflict (the key was used with other content), Unavailable (nothing is on record, or that
 // cannot be told: repeat with the same key).
@@ -97,8 +115,10 @@ func (s *Service) Submit(ctx context.Context, sub Submission) (Task, bool, error
 	}
 	queued := events.Queued{
 		Kind: kind.Name, Input: sub.Input, Priority: sub.Priority, Dispatch: 1, UserID: sub.UserID,
-		RequestHash: hash, Labels: sub.Labels, Deadline: sub.Deadline,
+		RequestHash: hash, Labels: sub.Labels, Deadline: sub.Deadline, NotBefore: sub.RunAt, ExpiresAt: sub.ExpiresAt,
+		TimeoutMS: sub.Timeout.Milliseconds(), Cost: sub.Cost, Origin: sub.Origin,
 	}
+	queued.Direct, queued.Names = s.direct(sub.Tenant, queued), s.names(ctx, sub.Tenant, sub.Input)
 	e, err := events.New(sub.Tenant, id, s.Source, queued)
 	if err != nil {
 		return Task{}, false, err
@@ -115,8 +135,25 @@ func (s *Service) Submit(ctx context.Context, sub Submission) (Task, bool, error
 	if err := t.Advance(e, queued); err != nil {
 		return Task{}, false, err
 	}
-	s.dispatch(ctx, t, e)
+	if queued.Direct {
+		s.dispatch(ctx, t, e)
+	}
 	return t, true, nil
+}
+
+func (s *Service) names(ctx context.Context, tenant string, input json.RawMessage) []string {
+	if s.Names == nil {
+		return nil
+	}
+	return s.Names.NamesIn(ctx, tenant, input)
+}
+
+// direct reports whether what q asks for goes straight to the queue, instead of being held by the dispatcher until its turn.
+func (s *Service) direct(tenant string, q events.Queued) bool {
+	if q.NotBefore != nil && q.NotBefore.After(time.Now()) {
+		return false
+	}
+	return s.Gate == nil || s.Gate.Direct(tenant, q.Kind, q.Labels)
 }
 
 func (s *Service) check(sub *Submission) (Kind, error) {
@@ -144,10 +181,34 @@ func (s *Service) check(sub *Submission) (Kind, error) {
 			return Kind{}, fault.InvalidField("labels."+clip(name), "must have a name of 1 to %d bytes and a value of at most %d", maxLabel, maxLabel)
 		}
 	}
-	if sub.Deadline != nil && !sub.Deadline.After(time.Now()) {
-		return Kind{}, fault.InvalidField("deadline", "is in the past: %s", sub.Deadline.Format(time.RFC3339))
+	if err := sub.checkTimes(time.Now()); err != nil {
+		return Kind{}, err
 	}
 	return kind, s.CheckInput(kind.Name, sub.Input)
+}
+
+// checkTimes holds when the task may run, and for how long, against the clock and each other.
+func (sub *Submission) checkTimes(now time.Time) error {
+	begins := now
+	if at := sub.RunAt; at != nil {
+		if at.After(now.Add(MaxDelay)) {
+			return fault.InvalidField("run_at", "is more than %s ahead; use a schedule", MaxDelay)
+		}
+		if at.After(now) {
+			begins = *at
+		}
+	}
+	switch {
+	case sub.Deadline != nil && !sub.Deadline.After(begins):
+		return fault.InvalidField("deadline", "is not after the time at which the task may begin: %s", sub.Deadline.Format(time.RFC3339))
+	case sub.ExpiresAt != nil && !sub.ExpiresAt.After(begins):
+		return fault.InvalidField("queue_ttl", "ends before the task may begin: %s", sub.ExpiresAt.Format(time.RFC3339))
+	case sub.Timeout != 0 && (sub.Timeout < time.Second || sub.Timeout > MaxTimeout):
+		return fault.InvalidField("timeout_seconds", "is %s, must be 1s to %s", sub.Timeout, MaxTimeout)
+	case sub.Cost < 0 || sub.Cost > MaxCost || sub.Cost != sub.Cost:
+		return fault.InvalidField("cost", "is %v, must be 0 to %v seconds", sub.Cost, MaxCost)
+	}
+	return nil
 }
 
 // CheckInput holds a task's input against its size limit and the rules of Catalog.CheckInput.
@@ -172,30 +233,34 @@ func (s *Service) existing(ctx context.Context, sub Submission, id, hash string)
 		return Task{}, false, fault.New(fault.Conflict, "the Idempotency-Key was used for task %s with another request; take a new key", id)
 	}
 	if t.State == Queued {
-		if e, err := QueuedEvent(ctx, s.Log, t); err == nil {
+		if q, e, err := QueuedEvent(ctx, s.Log, t); err == nil && q.Direct {
 			s.dispatch(ctx, t, e)
 		}
 	}
 	return t, false, nil
 }
 
-// QueuedEvent returns the task.queued event of t's current dispatch: what Queue.Dispatch takes.
-func QueuedEvent(ctx context.Context, log Log, t Task) (events.Event, error) {
+// QueuedEvent returns the task.queued event of t's current dispatch, its body first: what Queue.Dispatch takes.
+func QueuedEvent(ctx context.Context, log Log, t Task) (events.Queued, events.Event, error) {
 	found, err := log.History(ctx, t.Tenant, t.ID, t.QueuedSeq-1, 1)
 	if err != nil {
-		return events.Event{}, err
+		return events.Queued{}, events.Event{}, err
 	}
 	if len(found) == 0 || found[0].Seq != t.QueuedSeq {
-		return events.Event{}, fault.New(fault.NotFound, "event %d of task %s is gone", t.QueuedSeq, t.ID)
+		return events.Queued{}, events.Event{}, fault.New(fault.NotFound, "event %d of task %s is gone", t.QueuedSeq, t.ID)
 	}
-	return found[0], nil
+	q, err := events.DataAs[events.Queued](found[0])
+	return q, found[0], err
 }
 
-// dispatch queues what is on record already. A failure is no failure of the caller's request: the reconciler repeats it.
+// dispatchPatience is how long a caller whose task is on record waits for it to be queued: long enough for a hiccup, not for an election.
+const dispatchPatience = 2 * time.Second
+
+// dispatch queues what is on record already. A failure is no failure of the caller's request: the dispatcher repeats it.
 func (s *Service) dispatch(ctx context.Context, t Task, e events.Event) {
-	err := s.Queue.Dispatch(ctx, t.DispatchEntry(), e)
+	err := Patiently(ctx, min(s.Patience, dispatchPatience), func(ctx context.Context) error { return s.Queue.Dispatch(ctx, t.DispatchEntry(), e) })
 	if err != nil {
-		s.Logger.WarnContext(ctx, "dispatch put off until the reconciler's next round", "task_id", e.Task, "tenant", e.Tenant, "error", err)
+		s.Logger.WarnContext(ctx, "dispatch put off until the dispatcher's next look", "task_id", e.Task, "tenant", e.Tenant, "error", err)
 	}
 }
 
@@ -223,7 +288,7 @@ func taskID(tenant, key string) (string, error) {
 	return id.String(), nil
 }
 
-// requestHash is the same for requests that differ only in white space or in the order of keys.
+// requestHash is the same for requests that differ only in white space, in the order of keys, or in when they were made.
 func requestHash(kind string, sub Submission) (string, error) {
 	if sub.Key == "" {
 		return "", nil
@@ -232,7 +297,18 @@ func requestHash(kind string, sub Submission) (string, error) {
 	if err := json.Unmarshal(sub.Input, &input); err != nil {
 		return "", fault.InvalidField("input", "is not valid JSON: %v", err)
 	}
-	canonical, err := json.Marshal([]any{kind, input, sub.Priority, sub.Labels, sub.Deadline})
+	request := []any{kind, input, sub.Priority, sub.Labels, sub.Deadline}
+	if sub.RunAt != nil || sub.ExpiresAt != nil || sub.Timeout != 0 || sub.Cost != 0 {
+		var begins, expires any = sub.RunAt, sub.ExpiresAt
+		if sub.Delay > 0 {
+			begins = sub.Delay.String()
+		}
+		if sub.QueueTTL > 0 {
+			expires = sub.QueueTTL.String()
+		}
+		request = append(request, begins, expires, sub.Timeout, sub.Cost)
+	}
+	canonical, err := json.Marshal(request)
 	if err != nil {
 		return "", fmt.Errorf("canonical request: %w", err)
 	}

@@ -41,6 +41,43 @@ func TestService_SubmitRecordsAndQueues(t *testing.T) {
 	}
 }
 
+// hiccup is a queue that fails a few times.
+type hiccup struct {
+	task.Queue
+	failures int
+}
+
+func (q *hiccup) Dispatch(ctx context.Context, d events.Dispatch, e events.Event) error {
+	if q.failures > 0 {
+		q.failures--
+		return fault.New(fault.Unavailable, "no leader")
+	}
+	return q.Queue.Dispatch(ctx, d, e)
+}
+
+// What is on record is not left to the dispatcher's audit because the queue had a hiccup, and a caller does not wait for longer than that.
+func TestService_SubmitRidesOutAHiccupOfTheQueue(t *testing.T) {
+	t.Parallel()
+	for failures, queued := range map[int]bool{3: true, 1 << 30: false} {
+		synctest.Test(t, func(t *testing.T) {
+			m := tasktest.NewMemory()
+			s := service(t, m)
+			s.Queue = &hiccup{m, failures}
+			began := time.Now()
+			got, _, err := submit(t, s, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, ok := m.Queued(got.DispatchEntry()); ok != queued {
+				t.Errorf("%d failures: queued %v, want %v", failures, ok, queued)
+			}
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("%d failures: the caller waited %s", failures, took)
+			}
+		})
+	}
+}
+
 func TestService_SubmitRefusesBadInputAndSaysWhere(t *testing.T) {
 	t.Parallel()
 	past := time.Now().Add(-time.Minute)
@@ -67,7 +104,7 @@ func TestService_SubmitRefusesBadInputAndSaysWhere(t *testing.T) {
 		}, fault.TooLarge, "at most 262144 are allowed"},
 		"LongKey":         {func(s *task.Submission) { s.Key = strings.Repeat("k", 256) }, fault.Invalid, "Idempotency-Key has 256 bytes"},
 		"LongLabel":       {func(s *task.Submission) { s.Labels = map[string]string{"class": strings.Repeat("x", 64)} }, fault.Invalid, "labels.class"},
-		"DeadlineInPast":  {func(s *task.Submission) { s.Deadline = &past }, fault.Invalid, "deadline is in the past"},
+		"DeadlineInPast":  {func(s *task.Submission) { s.Deadline = &past }, fault.Invalid, "deadline is not after the time at which the task may begin"},
 		"TenantIsNoToken": {func(s *task.Submission) { s.Tenant = "a.*" }, fault.Invalid, "tenant"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -329,4 +366,34 @@ func progress(t task.Task) float64 {
 		return 0
 	}
 	return t.Progress.Percent
+}
+
+// Who did not hear the answer repeats the request, with the same words: that they are of a later moment does not make it another one, and
+// no reason to take a new key and pay twice.
+func TestService_SubmitKnowsADelayedRequestAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := tasktest.NewMemory()
+		s := service(t, m)
+		ask := func(delay, ttl time.Duration) (task.Task, bool, error) {
+			return submit(t, s, func(sub *task.Submission) {
+				at := time.Now().Add(delay)
+				end := at.Add(ttl)
+				sub.Key, sub.RunAt, sub.ExpiresAt, sub.Delay, sub.QueueTTL = "k", &at, &end, delay, ttl
+			})
+		}
+		first, _, err := ask(time.Minute, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(3 * time.Second)
+		if again, fresh, err := ask(time.Minute, time.Hour); err != nil || fresh || again.ID != first.ID || !again.NotBefore.Equal(*first.NotBefore) {
+			t.Errorf("again: %s, fresh %v, not before %v: %v", again.ID, fresh, again.NotBefore, err)
+		}
+		for _, other := range [][2]time.Duration{{2 * time.Minute, time.Hour}, {time.Minute, 2 * time.Hour}} {
+			if _, _, err := ask(other[0], other[1]); !fault.Is(err, fault.Conflict) {
+				t.Errorf("another delay or time in the queue: %v", err)
+			}
+		}
+	})
 }

@@ -10,9 +10,13 @@
 //	                             │               task.started │ │ │ └──┘
 //	                             │                            │ ▼ task.retrying
 //	                             ├─────────────────────────── retrying
-//	                             ▼ task.cancelled (from any of the three)        task.queued (replay, next dispatch)
+//	                             │                            │ task.waiting            task.queued (resume, next dispatch)
+//	                             │                running ────┴──────────────► waiting ─────────────────► queued
+//	                             ▼ task.cancelled (from any of the four)         task.queued (replay, next dispatch)
 //	                         cancelled            task.failed ──► failed ────────────────► queued
 //	                                                                └ task.discarded: closed for good
+//
+// A task.signalled may come in any state but the three terminal ones, and changes none.
 //
 // Service is what edges call. Log, Queue, Progress and Archive are what it needs; package nats and package postgres
 // implement them, tasktest has them in memory, and one conformance suite runs against both.
@@ -32,13 +36,16 @@ const (
 	Queued    State = "queued"    // waits for a worker
 	Running   State = "running"   // a worker holds it
 	Retrying  State = "retrying"  // waits for its next attempt
+	Waiting   State = "waiting"   // gave its slot back until a time, a signal or money comes
 	Completed State = "completed" // has a result
 	Failed    State = "failed"    // has no attempt left: a dead letter, until an admin replays or discards it
 	Cancelled State = "cancelled" // withdrawn
 )
 
 // States returns every state in the order of a task's life.
-func States() []State { return []State{Queued, Running, Retrying, Completed, Failed, Cancelled} }
+func States() []State {
+	return []State{Queued, Running, Retrying, Waiting, Completed, Failed, Cancelled}
+}
 
 // Terminal reports whether a task in state s waits for nobody but, when failed, an admin.
 func (s State) Terminal() bool { return s == Completed || s == Failed || s == Cancelled }
@@ -56,6 +63,7 @@ type Task struct {
 	Seq        uint64               `json:"seq"`      // log sequence of its last event
 	Input      json.RawMessage      `json:"input,omitempty"`
 	Result     json.RawMessage      `json:"result,omitempty"`
+	ResultRef  *events.Reference    `json:"result_ref,omitempty"` // of a large result that was not loaded
 	Usage      *events.Usage        `json:"usage,omitempty"`
 	Provenance *events.Provenance   `json:"provenance,omitempty"`
 	Progress   *Progress            `json:"progress,omitempty"`
@@ -72,9 +80,19 @@ type Task struct {
 	FinishedAt *time.Time           `json:"finished_at,omitempty"`
 	NextAt     *time.Time           `json:"next_attempt_at,omitempty"` // in state retrying
 	Deadline   *time.Time           `json:"deadline,omitempty"`
+	NotBefore  *time.Time           `json:"not_before,omitempty"`
+	ExpiresAt  *time.Time           `json:"expires_at,omitempty"`
+	TimeoutMS  int64                `json:"timeout_ms,omitempty"` // of one attempt; 0: the worker's
+	Cost       float64              `json:"cost,omitempty"`       // the submitter's estimate, in seconds of a worker's slot
+	Origin     *events.Origin       `json:"origin,omitempty"`
+	Wait       *Wait                `json:"wait,omitempty"`    // in state waiting
+	Version    string               `json:"version,omitempty"` // of the agent that began the dispatch
+	Signals    int                  `json:"signals,omitempty"` // how many it was sent
 
 	// QueuedSeq is the log sequence of the task.queued event of the current dispatch.
 	QueuedSeq uint64 `json:"queued_seq"`
+	// Names are those of people in the input: models get pseudonyms in their place.
+	Names []string `json:"-"`
 	// RequestHash tells a repeated submission from another one under the same Idempotency-Key.
 	RequestHash string `json:"-"`
 }
@@ -84,6 +102,16 @@ type Progress struct {
 	Percent float64 `json:"percent"` // 0 to 100
 	Step    string  `json:"step,omitempty"`
 	Message string  `json:"message,omitempty"`
+}
+
+// Wait says what a task in state waiting waits for.
+type Wait struct {
+	For     events.Wait `json:"for"`
+	Name    string      `json:"name,omitempty"`
+	Until   *time.Time  `json:"until,omitempty"`
+	Message string      `json:"message"`
+	Since   time.Time   `json:"since"`
+	Seq     uint64      `json:"seq"` // of its task.waiting event
 }
 
 // Failure says why an attempt did not succeed.

@@ -30,13 +30,17 @@ func Message(e events.Event) *message.Message {
 	return msg
 }
 
-// Settled says how a message was settled: acked, or nacked with a wait before it comes again.
+// Settled says how a message was settled: acked, or nacked with a wait before it comes again. The wait is negative for one that was let
+// go, which comes again when nobody gives a sign of life for it.
 func Settled(t testing.TB, msg *message.Message) (acked bool, wait time.Duration) {
 	t.Helper()
 	select {
 	case <-msg.Acked():
 		return true, 0
 	case <-msg.Nacked():
+		if msg.Metadata.Get(events.HeaderRetryAfter) == events.LetGo {
+			return false, -1
+		}
 		wait, err := time.ParseDuration(msg.Metadata.Get(events.HeaderRetryAfter))
 		if err != nil && msg.Metadata.Get(events.HeaderRetryAfter) != "" {
 			t.Fatal(err)
@@ -90,4 +94,51 @@ func Read(t testing.TB, log task.Log, id string) (task.Task, []events.Event) {
 		t.Fatal(err)
 	}
 	return found, history
+}
+
+// Signal sends a task a signal, as the API does.
+func Signal(t testing.TB, log task.Log, id, name string, data json.RawMessage) events.Event {
+	t.Helper()
+	for {
+		last, err := log.Last(t.Context(), "school", id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := tasktest.Event(t, "school", id, events.Signalled{Name: name, Data: data, By: "teacher"})
+		e.Seq, err = log.Append(t.Context(), e, last.Seq)
+		if err == nil {
+			return e
+		}
+		if task.Stale(err) == nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Resume ends a task's wait, as the dispatcher does, and returns the event to deliver.
+func Resume(t testing.TB, log task.Log, id string) events.Event {
+	t.Helper()
+	got, _ := Read(t, log, id)
+	if got.State != task.Waiting {
+		t.Fatalf("task %s does not wait: it is %s: %+v", id, got.State, got.Failure)
+	}
+	return tasktest.MustAppend(t, log, tasktest.Event(t, "school", id, events.Queued{
+		Kind: got.Kind, Input: got.Input, Priority: got.Priority, Dispatch: got.Dispatch + 1, UserID: got.UserID, Deadline: got.Deadline,
+		TimeoutMS: got.TimeoutMS, Replay: got.Replay, Resume: &events.Resume{Wait: got.Wait.For, Seq: got.Wait.Seq},
+	}), got.Seq)
+}
+
+// Replay sends a dead letter again, as an admin does, and returns the event to deliver. A nil input keeps the task's.
+func Replay(t testing.TB, log task.Log, id string, input json.RawMessage) events.Event {
+	t.Helper()
+	got, _ := Read(t, log, id)
+	if !got.DeadLetter() {
+		t.Fatalf("task %s is no dead letter: it is %s", id, got.State)
+	}
+	if input == nil {
+		input = got.Input
+	}
+	return tasktest.MustAppend(t, log, tasktest.Event(t, "school", id, events.Queued{
+		Kind: got.Kind, Input: input, Priority: got.Priority, Dispatch: got.Dispatch + 1, UserID: got.UserID, Replay: &events.Replay{By: "admin"},
+	}), got.Seq)
 }

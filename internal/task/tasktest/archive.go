@@ -2,8 +2,10 @@ package tasktest
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/toolboxai/orchestrator/events"
@@ -25,12 +27,13 @@ func (a Archive) Get(ctx context.Context, tenant, id string) (task.Task, error) 
 	return task.Fold(h)
 }
 
-// List implements task.Archive. Its cursor counts the tasks that came before.
+// List implements task.Archive. Its cursor is a place in the order of submission, so that pages stay where they are while tasks
+// come and go.
 func (a Archive) List(_ context.Context, f task.Filter) (task.Page, error) {
-	skip := 0
+	before := math.MaxInt
 	if f.Cursor != "" {
 		var err error
-		if skip, err = strconv.Atoi(f.Cursor); err != nil || skip < 0 {
+		if before, err = strconv.Atoi(f.Cursor); err != nil || before < 0 {
 			return task.Page{}, fault.InvalidField("cursor", "is not one of ours")
 		}
 	}
@@ -40,20 +43,20 @@ func (a Archive) List(_ context.Context, f task.Filter) (task.Page, error) {
 	if err := a.away(); err != nil {
 		return page, err
 	}
-	for _, k := range slices.Backward(a.order) {
+	last := 0
+	for i, k := range slices.Backward(a.order) {
+		if i >= before || k.tenant != f.Tenant || len(f.IDs) > 0 && !slices.Contains(f.IDs, k.id) {
+			continue
+		}
 		t, err := task.Fold(a.histories[k])
 		if err != nil || !matches(t, f) {
 			continue
 		}
-		if skip > 0 {
-			skip--
-			continue
-		}
 		if len(page.Tasks) == f.Limit && f.Limit > 0 {
-			n, _ := strconv.Atoi(f.Cursor)
-			page.Next = strconv.Itoa(n + f.Limit)
+			page.Next = strconv.Itoa(last)
 			break
 		}
+		last = i
 		t.Input, t.Result = nil, nil
 		if t.Failure != nil {
 			t.Failure.Raw = nil
@@ -70,15 +73,17 @@ func matches(t task.Task, f task.Filter) bool {
 		}
 	}
 	var cause events.Cause
-	var fingerprint string
+	var fingerprint, message string
 	if t.Failure != nil {
+		message = strings.ToLower(t.Failure.Error)
 		cause, fingerprint = t.Failure.Cause, task.Fingerprint(t.Failure.Cause, t.Failure.Error)
 	}
-	return t.Tenant == f.Tenant &&
-		(f.UserID == "" || t.UserID == f.UserID) &&
+	return (f.UserID == "" || t.UserID == f.UserID) &&
+		(f.Readable == nil || t.UserID == f.Readable.UserID || slices.Contains(f.Readable.IDs, t.ID)) &&
 		(len(f.Kinds) == 0 || slices.Contains(f.Kinds, t.Kind)) &&
 		(len(f.States) == 0 || slices.Contains(f.States, t.State)) &&
 		(len(f.Causes) == 0 || slices.Contains(f.Causes, cause)) &&
+		!slices.ContainsFunc(strings.Fields(strings.ToLower(f.Search)), func(word string) bool { return !strings.Contains(message, word) }) &&
 		(f.Fingerprint == "" || fingerprint == f.Fingerprint) &&
 		(f.CreatedAfter == nil || t.CreatedAt.After(*f.CreatedAfter)) &&
 		(f.CreatedBefore == nil || t.CreatedAt.Before(*f.CreatedBefore)) &&

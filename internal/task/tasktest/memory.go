@@ -20,6 +20,7 @@ type Memory struct {
 	seq       uint64
 	histories map[key][]events.Event
 	order     []key // tasks in order of their first event
+	all       []events.Event
 	queue     map[events.Dispatch]events.Event
 	latest    map[key]events.Event
 	changed   chan struct{} // closed and replaced at each append
@@ -103,6 +104,7 @@ func (m *Memory) Append(ctx context.Context, e events.Event, after uint64) (uint
 	m.seq++
 	e.Seq = m.seq
 	m.histories[k] = append(m.histories[k], e)
+	m.all = append(m.all, e)
 	close(m.changed)
 	m.changed = make(chan struct{})
 	return e.Seq, nil
@@ -235,6 +237,17 @@ func (m *Memory) Waiting(context.Context) ([]events.Dispatch, error) {
 		out = append(out, d)
 	}
 	return out, m.away()
+}
+
+// Has implements task.Queue.
+func (m *Memory) Has(_ context.Context, d events.Dispatch) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.away(); err != nil {
+		return false, err
+	}
+	_, waits := m.queue[d]
+	return waits, nil
 }
 
 // Queued returns the event of a dispatch that waits, and whether it does.

@@ -12,4 +12,5 @@ func TestMemory_KeepsTheContracts(t *testing.T) {
 	tasktest.RunLog(t, func(*testing.T) task.Log { return tasktest.NewMemory() })
 	tasktest.RunQueue(t, func(*testing.T) (task.Log, task.Queue) { m := tasktest.NewMemory(); return m, m })
 	tasktest.RunBoard(t, func(*testing.T) (task.Log, task.ProgressBoard) { m := tasktest.NewMemory(); return m, m })
+	tasktest.RunBlobs(t, func(*testing.T) task.Blobs { return tasktest.NewBlobs() })
 }

@@ -277,6 +277,24 @@ func RunQueue(t *testing.T, make func(t *testing.T) (task.Log, task.Queue)) {
 			t.Errorf("waiting (-want +got):\n%s", diff)
 		}
 	})
+	t.Run("KnowsWhatItHas", func(t *testing.T) {
+		log, queue := make(t)
+		q := MustAppend(t, log, QueuedEvent(t, "school"), 0)
+		d := EntryOf(t, q)
+		if has, err := queue.Has(t.Context(), d); err != nil || has {
+			t.Errorf("before it was queued: got %v, %v", has, err)
+		}
+		if err := queue.Dispatch(t.Context(), d, q); err != nil {
+			t.Fatal(err)
+		}
+		if has, err := queue.Has(t.Context(), d); err != nil || !has {
+			t.Errorf("once it is queued: got %v, %v", has, err)
+		}
+		d.N++
+		if has, err := queue.Has(t.Context(), d); err != nil || has {
+			t.Errorf("another dispatch of the task: got %v, %v", has, err)
+		}
+	})
 	t.Run("Admits", func(t *testing.T) {
 		_, queue := make(t)
 		if err := queue.Admit(t.Context()); err != nil {

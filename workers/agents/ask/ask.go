@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 
 	"github.com/toolboxai/orchestrator/events"
 	"github.com/toolboxai/orchestrator/internal/fault"
@@ -39,8 +40,8 @@ type Question[T any] struct {
 // Ask returns the answer to q. It is on the run's record when Ask returns, and an answer that an earlier attempt recorded is
 // returned without a call.
 //
-// Errors: an invalid-output outcome when the answer breaks the rules also after its repair; the client's faults as they are;
-// those of workers.Step.
+// Errors: an invalid-output outcome when the answer breaks the rules also after its repair; a *workers.WaitError when a budget is
+// spent or the model takes no calls for a while, see wait; the client's other faults as they are; those of workers.Step.
 func Ask[T any](ctx context.Context, run *workers.Run, a *Author, q Question[T]) (T, error) {
 	if q.Step == "" {
 		q.Step = q.Prompt
@@ -65,6 +66,7 @@ func answer[T any](ctx context.Context, run *workers.Run, a *Author, q Question[
 		return good, err
 	}
 	req.MaxTokens, req.Temperature = q.MaxTokens, q.Creative
+	ctx = llm.WithCaller(ctx, caller(run.Task()))
 	run.Progress(ctx, q.From, q.Doing)
 	req.OnDelta = newMeter(ctx, run, q.Doing, q.From, q.To, q.Length).delta
 	resp, rounds, err := llm.CompleteValid(ctx, a.client, req, func(text string) []fault.Detail {
@@ -79,7 +81,31 @@ func answer[T any](ctx context.Context, run *workers.Run, a *Author, q Question[
 	if errors.As(err, &bad) {
 		return good, workers.InvalidOutput(bad)
 	}
-	return good, err
+	return good, wait(err)
+}
+
+// wait turns the errors of a client that cost nothing, and that time or money mends, into a wait that gives the slot back: for the
+// budget "<scope>/<id>/<period>", with the tenant in front of the id of a user or workflow, or for the model "<provider>/<model>".
+func wait(err error) error {
+	var spent *llm.BudgetError
+	var paused *llm.PausedError
+	switch {
+	case errors.As(err, &spent):
+		name := path.Join(string(spent.Scope), spent.Tenant, spent.ID, string(spent.Period))
+		return workers.Wait(events.WaitBudget, name, &spent.Until, spent.Message)
+	case errors.As(err, &paused):
+		return workers.Wait(events.WaitProvider, paused.Provider+"/"+paused.Model, &paused.Until, paused.Message)
+	}
+	return err
+}
+
+// caller says for whom a call is made.
+func caller(t task.Task) llm.Caller {
+	c := llm.Caller{Tenant: t.Tenant, User: t.UserID, Task: t.ID, Names: t.Names}
+	if t.Origin != nil {
+		c.Workflow = t.Origin.Workflow
+	}
+	return c
 }
 
 // decode reads an answer and says everything that is wrong with it.
@@ -121,7 +147,7 @@ func record(run *workers.Run, a *Author, resp llm.Response, rounds int, err erro
 	if rounds == 0 {
 		return
 	}
-	p := events.Provenance{Provider: resp.Provider, Model: resp.Model, PromptVersion: a.version, Offline: resp.Offline}
+	p := events.Provenance{Provider: resp.Provider, Model: resp.Model, PromptVersion: a.version, Offline: resp.Offline, Fallback: resp.Fallback}
 	if resp.Provider != "" {
 		p.GeneratedBy = resp.Provider + "/" + resp.Model
 	}

@@ -27,6 +27,7 @@ type Config struct {
 type Author struct {
 	client    llm.Client
 	kind      string
+	number    int
 	version   string            // "quiz/1"
 	systems   map[string]string // the instructions of each prompt
 	templates map[string]*template.Template
@@ -34,20 +35,25 @@ type Author struct {
 	answers   map[string]*jsonschema.Schema // the schemas, compiled
 }
 
+var errNoPrompts = errors.New("there are no prompts")
+
+// Version returns the version of the prompts, from 1, for work that differs between versions.
+func (a *Author) Version() int { return a.number }
+
 // NewAuthor reads and checks the prompts of one kind and version.
 func NewAuthor(cfg Config) (*Author, error) {
 	if cfg.Client == nil || cfg.Files == nil || cfg.Kind == "" || cfg.Version < 1 {
 		return nil, errors.New("author: Client, Kind, Version and Files are required")
 	}
 	a := &Author{
-		client: cfg.Client, kind: cfg.Kind, version: fmt.Sprintf("%s/%d", cfg.Kind, cfg.Version),
+		client: cfg.Client, kind: cfg.Kind, number: cfg.Version, version: fmt.Sprintf("%s/%d", cfg.Kind, cfg.Version),
 		systems: map[string]string{}, templates: map[string]*template.Template{}, schemas: map[string]json.RawMessage{},
 		answers: map[string]*jsonschema.Schema{},
 	}
 	suffix := fmt.Sprintf(".v%d.md", cfg.Version)
 	files, err := fs.Glob(cfg.Files, "prompts/*"+suffix)
 	if err != nil || len(files) == 0 {
-		return nil, fmt.Errorf("author: kind %s has no prompts of version %d: %w", cfg.Kind, cfg.Version, errors.Join(err, fs.ErrNotExist))
+		return nil, fmt.Errorf("author: kind %s, version %d: %w", cfg.Kind, cfg.Version, errors.Join(err, errNoPrompts))
 	}
 	for _, file := range files {
 		if err := a.load(cfg.Files, file, strings.TrimSuffix(path.Base(file), suffix)); err != nil {

@@ -1,0 +1,4 @@
+package campaign
+
+// Merge is merge, for its tests.
+var Merge = merge
