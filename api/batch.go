@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +28,7 @@ const (
 
 // SubmitBatch implements StrictServerInterface.
 func (s *Server) SubmitBatch(ctx context.Context, r SubmitBatchRequestObject) (SubmitBatchResponseObject, error) {
-	p, err := submitter(ctx)
+	p, err := principal(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -67,26 +69,25 @@ func batchItems(r SubmitBatchRequestObject) ([]json.RawMessage, error) {
 
 // submitAll gives each item its verdict. Once the service is unavailable for one item, those that were not begun are not
 // tried: each would wait as long and learn the same.
-func (s *Server) submitAll(ctx context.Context, p auth.Principal, items []json.RawMessage, key string) Batch {
+func (s *Server) submitAll(ctx context.Context, p auth.Principal, raw []json.RawMessage, key string) Batch {
+	items := make([]item, len(raw))
+	inParallel(len(raw), func(i int) { items[i].sub, items[i].err = s.readItem(ctx, p, raw[i], itemKey(key, i)) })
+	s.limitItems(ctx, items)
 	verdicts := make([]Verdict, len(items))
 	var outage atomic.Pointer[error]
-	var group errgroup.Group
-	group.SetLimit(batchWorkers)
-	for i, raw := range items {
-		group.Go(func() error {
-			if err := outage.Load(); err != nil {
-				verdicts[i] = verdict(i, task.Task{}, false, *err)
-				return nil
-			}
-			t, created, err := s.submitItem(ctx, p, raw, itemKey(key, i))
+	inParallel(len(items), func(i int) {
+		t, created, err := task.Task{}, false, items[i].err
+		if down := outage.Load(); err == nil && down != nil {
+			err = *down
+		}
+		if err == nil {
+			t, created, err = s.cfg.Tasks.Submit(ctx, items[i].sub)
 			if k := fault.KindOf(err); err != nil && (k == fault.Unavailable || k == fault.Timeout || k == fault.Canceled) {
 				outage.CompareAndSwap(nil, &err)
 			}
-			verdicts[i] = verdict(i, t, created, err)
-			return nil
-		})
-	}
-	_ = group.Wait() // the verdicts hold the errors
+		}
+		verdicts[i] = verdict(i, t, created, err)
+	})
 	b := Batch{Items: verdicts}
 	for _, v := range verdicts {
 		if v.Error == nil {
@@ -98,6 +99,44 @@ func (s *Server) submitAll(ctx context.Context, p auth.Principal, items []json.R
 	return b
 }
 
+// item is a submission of a batch, or why it is none.
+type item struct {
+	sub task.Submission
+	err error
+}
+
+// inParallel calls fn for 0 to n-1, batchWorkers of them at the same time, and waits.
+func inParallel(n int, fn func(i int)) {
+	var group errgroup.Group
+	group.SetLimit(batchWorkers)
+	for i := range n {
+		group.Go(func() error {
+			fn(i)
+			return nil
+		})
+	}
+	_ = group.Wait() // fn keeps its errors
+}
+
+// limitItems counts the items as if each had come alone: of each class the first ones pass.
+func (s *Server) limitItems(ctx context.Context, items []item) {
+	byClass := map[string][]int{}
+	for i := range items {
+		if items[i].err == nil {
+			kind := s.resolved(items[i].sub.Kind)
+			if items[i].err = mayDeploy(ctx, kind); items[i].err == nil {
+				byClass[kindClass(kind)] = append(byClass[kindClass(kind)], i)
+			}
+		}
+	}
+	for _, class := range slices.Sorted(maps.Keys(byClass)) {
+		passed, err := s.limitClass(ctx, class, len(byClass[class]))
+		for _, i := range byClass[class][passed:] {
+			items[i].err = err
+		}
+	}
+}
+
 func itemKey(key string, i int) string {
 	if key == "" {
 		return ""
@@ -105,24 +144,29 @@ func itemKey(key string, i int) string {
 	return fmt.Sprintf("%s/%d", key, i)
 }
 
-func (s *Server) submitItem(ctx context.Context, p auth.Principal, raw json.RawMessage, key string) (task.Task, bool, error) {
+func (s *Server) readItem(ctx context.Context, p auth.Principal, raw json.RawMessage, key string) (task.Submission, error) {
 	if len(raw) > maxBody {
-		return task.Task{}, false, tooLarge(maxBody)
+		return task.Submission{}, tooLarge(maxBody)
 	}
 	if err := checkBody(s.contract.batchItem, raw); err != nil {
-		return task.Task{}, false, err
+		return task.Submission{}, err
 	}
 	var item BatchItem
 	if err := decode(raw, &item); err != nil {
-		return task.Task{}, false, err
+		return task.Submission{}, err
 	}
 	if item.IdempotencyKey != "" {
 		key = item.IdempotencyKey
 	}
-	return s.cfg.Tasks.Submit(ctx, task.Submission{
+	if err := checkKey(key); err != nil {
+		return task.Submission{}, err
+	}
+	sub := task.Submission{
 		Tenant: p.Tenant, UserID: p.UserID, Kind: item.Kind, Input: item.Input, Priority: lane(item.Priority), Key: key,
-		Labels: item.Labels, Deadline: item.Deadline, TraceParent: callOf(ctx).trace,
-	})
+		Labels: item.Labels, Deadline: item.Deadline, Timeout: inSeconds(item.TimeoutSeconds), Cost: item.Cost, TraceParent: callOf(ctx).trace,
+	}
+	err := setTimes(&sub, item.RunAt, item.DelaySeconds, item.QueueTTLSeconds)
+	return sub, err
 }
 
 func verdict(i int, t task.Task, created bool, err error) Verdict {

@@ -33,7 +33,7 @@ func TestBatch_GivesEachItemItsVerdict(t *testing.T) {
 		{`{"kind":"poem","input":{}}`, "kind", 400},
 		{`{"kind":"quiz","input":{"subject":"x","objectives":[]}}`, "input.objectives", 400},
 		{`{"kind":"quiz","kind":"quiz","input":` + quizInput + `}`, "kind", 400},
-		{`{"kind":"quiz","input":` + quizInput + `,"run_at":"2999-01-01T00:00:00Z"}`, "run_at", 400},
+		{`{"kind":"quiz","input":` + quizInput + `,"when":"2999-01-01T00:00:00Z"}`, "when", 400},
 		{`"quiz"`, "body", 400},
 		{`null`, "body", 400},
 		{`{"kind":"review","input":{"code":"` + strings.Repeat("x", 256<<10) + `"}}`, "body", 413},

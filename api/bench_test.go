@@ -22,6 +22,8 @@ import (
 
 	"github.com/toolboxai/orchestrator/api"
 	"github.com/toolboxai/orchestrator/internal/auth"
+	"github.com/toolboxai/orchestrator/internal/limit"
+	"github.com/toolboxai/orchestrator/internal/policy"
 )
 
 // submission is a request as it stands on the wire.
@@ -199,4 +201,57 @@ func BenchmarkContract(b *testing.B) {
 			k.handler.ServeHTTP(w, k.request(ask{method: "POST", path: "/api/v1/tasks", body: submission, as: bearer}))
 		}
 	})
+}
+
+// BenchmarkGuard measures what the guard adds to a request: the places, the token or key, the limits, the rule and the contract. "first" is a
+// token that was not seen before.
+func BenchmarkGuard(b *testing.B) {
+	for name, c := range map[string]struct {
+		change func(*api.Config)
+		token  func(i int) string
+	}{
+		"token":         {func(*api.Config) {}, func(int) string { return token(b, auth.Teacher, "ada") }},
+		"token, limits": {func(cfg *api.Config) { generous(b, cfg) }, func(int) string { return token(b, auth.Teacher, "ada") }},
+		"first":         {func(*api.Config) {}, func(i int) string { return token(b, auth.Teacher, fmt.Sprintf("u%d", i)) }},
+		"key":           {func(*api.Config) {}, func(int) string { return "tbai_bench" }},
+	} {
+		b.Run(name, func(b *testing.B) {
+			k := newKit(b, c.change)
+			k.keys["tbai_bench"] = auth.Principal{UserID: "ada", Tenant: "school", Role: auth.Teacher, KeyID: "k", Scopes: auth.Scopes()}
+			requests := make([]func() error, min(b.N, 50_000)) // more than the verifier remembers
+			var bare func() error
+			for i := range requests {
+				if i == 0 || name == "first" {
+					requests[i], bare = k.server.Guarded(k.request(ask{method: "GET", path: "/api/v1/tasks?limit=10", as: c.token(i)}), "/api/v1/tasks")
+					continue
+				}
+				requests[i] = requests[0]
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				if err := requests[i%len(requests)](); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.StopTimer()
+			took := b.Elapsed()
+			began := time.Now()
+			for range b.N {
+				_ = bare()
+			}
+			b.ReportMetric(float64((took-time.Since(began)).Nanoseconds())/float64(b.N), "added-ns/op")
+		})
+	}
+}
+
+// generous limits count and refuse nothing.
+func generous(b *testing.B, cfg *api.Config) {
+	b.Helper()
+	local, err := limit.NewLocal(limit.LocalConfig{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	rates := limit.NewRates(policy.Policy{Rates: []policy.Rate{{Class: "user", PerMinute: policy.MaxPerMinute, Burst: policy.MaxBurst}, {Class: "global", PerMinute: policy.MaxPerMinute, Burst: policy.MaxBurst}}})
+	cfg.Limiter, cfg.Rates = local, func() limit.Rates { return rates }
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,12 @@ import (
 func (b *body) admit(w http.ResponseWriter, r *http.Request) error {
 	if r.ContentLength > b.limit {
 		return tooLarge(b.limit)
+	}
+	for _, coding := range r.Header.Values(echo.HeaderContentEncoding) {
+		if !strings.EqualFold(coding, "identity") {
+			w.Header().Set(echo.HeaderAcceptEncoding, "identity")
+			return echo.NewHTTPError(http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Encoding %q is not accepted; send the body as it is", clip(coding)))
+		}
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, b.limit)
 	if r.ContentLength == 0 {
@@ -55,6 +62,27 @@ func readBody(r *http.Request) ([]byte, error) {
 		return nil, readFault(err)
 	}
 	return raw, nil
+}
+
+// takesItsTime reports whether a body is to come that is received before the request takes a place. Batches, which are large and sent by
+// teachers alone, have theirs while they are received: it bounds how many are in memory.
+func (op *operation) takesItsTime() bool {
+	return op != nil && op.body != nil && op.body.limit <= maxBody
+}
+
+// received is a body that is there.
+type received struct{ *bytes.Reader }
+
+// Close implements io.Closer.
+func (received) Close() error { return nil }
+
+// receive reads the whole body of r, which admit has bounded, and puts it back to be read again.
+func receive(r *http.Request) error {
+	raw, err := readBody(r)
+	if err == nil {
+		r.Body = received{bytes.NewReader(raw)}
+	}
+	return err
 }
 
 func readFault(err error) error {

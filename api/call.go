@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/toolboxai/orchestrator/internal/auth"
 	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/limit"
 )
 
 // call is what one request carries beside its arguments. It belongs to the request's goroutine.
@@ -17,12 +19,22 @@ type call struct {
 	id        string // of the request
 	began     time.Time
 	trace     string          // W3C traceparent, or empty
+	route     string          // such as "GET /api/v1/tasks/:id"
+	ip        netip.Addr      // of the client; invalid where the connection has none
+	agent     string          // the client's User-Agent, cut to maxAgent
 	operation *operation      // nil where the contract has none
 	principal *auth.Principal // nil on public routes
+	proof     proof           // what the principal follows from
+	reach     auth.Reach      // how far they reach with this operation
+	verdict   *limit.Verdict  // the tightest of the limits that were asked; nil for none
 	stream    bool            // the client accepts server-sent events
+	header    http.Header     // of the answer
 	control   *http.ResponseController
 	fault     error // what the answer was made from, for the access log
 }
+
+// maxAgent is how much of a User-Agent is kept, in bytes.
+const maxAgent = 256
 
 type callKey struct{}
 
@@ -35,33 +47,21 @@ func callOf(ctx context.Context) *call {
 	if c, ok := ctx.Value(callKey{}).(*call); ok {
 		return c
 	}
-	return &call{began: time.Now()}
+	return &call{began: time.Now(), header: http.Header{}}
 }
 
-// principal returns who is asking, or Unauthorized.
+// principal returns who is asking. The guard lets nobody through who is not known, so that the error, Unauthorized, shows a bug.
 func principal(ctx context.Context) (auth.Principal, error) {
 	if p := callOf(ctx).principal; p != nil {
 		return *p, nil
 	}
-	return auth.Principal{}, fault.New(fault.Unauthorized, "a bearer token is needed")
+	return auth.Principal{}, fault.New(fault.Unauthorized, "a bearer token or an API key is needed")
 }
 
-// submitter returns who is asking, or Forbidden when they may not submit tasks.
-func submitter(ctx context.Context) (auth.Principal, error) {
+// caller returns who is asking and how far they reach with what they ask: see access.
+func caller(ctx context.Context) (auth.Principal, auth.Reach, error) {
 	p, err := principal(ctx)
-	if err == nil && !p.CanSubmit() {
-		err = fault.New(fault.Forbidden, "the role %s may not submit tasks; admin and teacher may", p.Role)
-	}
-	return p, err
-}
-
-// administrator returns who is asking, or Forbidden when they may not use admin routes.
-func administrator(ctx context.Context) (auth.Principal, error) {
-	p, err := principal(ctx)
-	if err == nil && !p.CanAdminister() {
-		err = fault.New(fault.Forbidden, "the role %s may not use admin routes; admin may", p.Role)
-	}
-	return p, err
+	return p, callOf(ctx).reach, err
 }
 
 // requestID returns the client's id when it is a plain one, else a fresh one.

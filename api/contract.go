@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/toolboxai/orchestrator/internal/auth"
 )
 
 // Body limits in bytes.
@@ -25,10 +27,16 @@ type contract struct {
 	batchItem  *jsonschema.Schema
 }
 
+// bodyKey says of an operation how many bytes its body may have, where that is less than maxBody.
+const bodyKey = "x-max-body"
+
 type route struct{ method, path string }
 
 type operation struct {
-	public  bool // no principal needed
+	id      string
+	rule    auth.Rule // who may
+	kind    string    // whose input the body is; empty but on typed routes
+	path    []*parameter
 	query   map[string]*parameter
 	headers []*parameter
 	body    *body // nil when the operation takes none
@@ -44,8 +52,12 @@ type body struct {
 // documentURL is a name for the compiler only; nothing is fetched.
 const documentURL = "mem:///openapi.json"
 
-// newContract compiles doc, which is made of plain JSON types.
-func newContract(doc object) (*contract, error) {
+// methods are those of OpenAPI that operations may have.
+var methods = []string{"get", "post", "put", "patch", "delete"}
+
+// newContract compiles doc, which is made of plain JSON types, and gives each operation its rule. It fails when one has none, when a
+// rule has no operation, and when rule and document do not agree on whether an operation needs no proof.
+func newContract(doc object, rules map[string]auth.Rule) (*contract, error) {
 	plain, err := json.Marshal(doc)
 	if err != nil {
 		return nil, fmt.Errorf("openapi: %w", err)
@@ -64,8 +76,9 @@ func newContract(doc object) (*contract, error) {
 	if out.batchItem, err = c.body("/components/schemas/BatchItem"); err != nil {
 		return nil, err
 	}
+	var ids []string
 	for path, item := range c.doc["paths"].(object) {
-		for _, method := range []string{"get", "post", "delete"} {
+		for _, method := range methods {
 			if _, ok := item.(object)[method]; !ok {
 				continue
 			}
@@ -73,10 +86,18 @@ func newContract(doc object) (*contract, error) {
 			if err != nil {
 				return nil, fmt.Errorf("openapi: %s %s: %w", method, path, err)
 			}
+			rule, err := ruleOf(item.(object)[method].(object), rules)
+			if err != nil {
+				return nil, err
+			}
+			op.rule = rule
+			if op.kind == "" {
+				ids = append(ids, op.id)
+			}
 			out.operations[route{strings.ToUpper(method), echoPath(path)}] = op
 		}
 	}
-	return out, nil
+	return out, checkRules(rules, ids)
 }
 
 // echoPath turns "/tasks/{id}" into "/api/v1/tasks/:id".
@@ -95,9 +116,8 @@ func (c *compilation) operation(item, method string) (*operation, error) {
 	at := item + "/" + method
 	node, _ := c.resolve(at)
 	op := &operation{query: map[string]*parameter{}}
-	if security, ok := node["security"].([]any); ok && len(security) == 0 {
-		op.public = true
-	}
+	op.id, _ = node["operationId"].(string)
+	op.kind, _ = node[kindKey].(string)
 	for _, list := range []string{item + "/parameters", at + "/parameters"} {
 		if err := c.parameters(op, list); err != nil {
 			return nil, err
@@ -121,6 +141,8 @@ func (c *compilation) parameters(op *operation, list string) error {
 		p := &parameter{name: node["name"].(string), schema: schema}
 		p.kind, _ = shape["type"].(string)
 		switch node["in"] {
+		case "path":
+			op.path = append(op.path, p)
 		case "query":
 			op.query[p.name] = p
 		case "header":
@@ -135,6 +157,13 @@ func (c *compilation) requestBody(op *operation, at string, operationNode object
 	content := node["content"].(object)
 	op.body = &body{limit: maxBody, mediaTypes: slices.Sorted(maps.Keys(content))}
 	op.body.required, _ = node["required"].(bool)
+	if stated, ok := operationNode[bodyKey].(json.Number); ok {
+		limit, err := stated.Int64()
+		if err != nil || limit < 1 || limit > maxBody {
+			return fmt.Errorf("%s is %s, must be 1 to %d", bodyKey, stated, maxBody)
+		}
+		op.body.limit = limit
+	}
 	if operationNode["operationId"] == "SubmitBatch" {
 		op.body.limit = maxBatchBody
 		return nil

@@ -21,7 +21,7 @@ const (
 
 // ListDeadLetters implements StrictServerInterface.
 func (s *Server) ListDeadLetters(ctx context.Context, r ListDeadLettersRequestObject) (ListDeadLettersResponseObject, error) {
-	p, err := administrator(ctx)
+	p, err := principal(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -41,14 +41,14 @@ func (s *Server) ListDeadLetters(ctx context.Context, r ListDeadLettersRequestOb
 
 func ownTenant(p auth.Principal, tenant string) error {
 	if tenant != "" && tenant != p.Tenant {
-		return fault.New(fault.Forbidden, "you administer the tenant %s only", p.Tenant)
+		return fault.New(fault.Forbidden, "you act in the tenant %s; platform admins name another one in %s", p.Tenant, headerTenant)
 	}
 	return nil
 }
 
 // GetDeadLetter implements StrictServerInterface.
 func (s *Server) GetDeadLetter(ctx context.Context, r GetDeadLetterRequestObject) (GetDeadLetterResponseObject, error) {
-	p, err := administrator(ctx)
+	p, err := principal(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -59,12 +59,15 @@ func (s *Server) GetDeadLetter(ctx context.Context, r GetDeadLetterRequestObject
 	if !t.DeadLetter() {
 		return nil, fault.New(fault.NotFound, "task %s is no dead letter", t.ID)
 	}
+	if err := s.noteAccess(ctx, p, t); err != nil {
+		return nil, err
+	}
 	return GetDeadLetter200JSONResponse(success(ctx, t, "ok")), nil
 }
 
 // ReplayDeadLetter implements StrictServerInterface.
 func (s *Server) ReplayDeadLetter(ctx context.Context, r ReplayDeadLetterRequestObject) (ReplayDeadLetterResponseObject, error) {
-	p, err := administrator(ctx)
+	p, err := principal(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +76,7 @@ func (s *Server) ReplayDeadLetter(ctx context.Context, r ReplayDeadLetterRequest
 		req.Reason, req.Input = r.Body.Reason, r.Body.Input
 	}
 	t, err := s.cfg.Tasks.Replay(ctx, p.Tenant, r.ID, req)
+	s.record(ctx, p, "dead_letter.replayed", r.ID, map[string]bool{"edited": req.Input != nil}, err)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +87,7 @@ func (s *Server) ReplayDeadLetter(ctx context.Context, r ReplayDeadLetterRequest
 
 // DiscardDeadLetter implements StrictServerInterface.
 func (s *Server) DiscardDeadLetter(ctx context.Context, r DiscardDeadLetterRequestObject) (DiscardDeadLetterResponseObject, error) {
-	p, err := administrator(ctx)
+	p, err := principal(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +96,7 @@ func (s *Server) DiscardDeadLetter(ctx context.Context, r DiscardDeadLetterReque
 		reason = r.Body.Reason
 	}
 	t, err := s.cfg.Tasks.Discard(ctx, p.Tenant, r.ID, p.UserID, reason)
+	s.record(ctx, p, "dead_letter.discarded", r.ID, nil, err)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +105,7 @@ func (s *Server) DiscardDeadLetter(ctx context.Context, r DiscardDeadLetterReque
 
 // ReplayDeadLetters implements StrictServerInterface.
 func (s *Server) ReplayDeadLetters(ctx context.Context, r ReplayDeadLettersRequestObject) (ReplayDeadLettersResponseObject, error) {
-	p, err := administrator(ctx)
+	p, err := principal(ctx)
 	if err != nil {
 		return nil, err
 	}

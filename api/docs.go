@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -52,10 +54,30 @@ func documentHandler(doc object) (echo.HandlerFunc, error) {
 }
 
 // docsHandler serves Swagger UI from this binary: it needs no network.
-func docsHandler() echo.HandlerFunc {
-	ui := echo.WrapHandler(v5emb.New("ToolboxAI", documentPath, docsPath))
-	return func(c echo.Context) error {
-		c.Response().Header().Set(echo.HeaderCacheControl, "no-cache")
-		return ui(c)
+func docsHandler() (echo.HandlerFunc, error) {
+	ui := v5emb.New("ToolboxAI", documentPath, docsPath)
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, docsPath, http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("docs: %w", err)
 	}
+	page := &written{header: http.Header{}}
+	ui.ServeHTTP(page, r)
+	policy := docsPolicy(page.body.Bytes())
+	serve := echo.WrapHandler(ui)
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set(echo.HeaderCacheControl, "no-cache")
+		h.Set(echo.HeaderContentSecurityPolicy, policy)
+		return serve(c)
+	}, nil
 }
+
+// written keeps an answer.
+type written struct {
+	header http.Header
+	body   bytes.Buffer
+}
+
+func (w *written) Header() http.Header         { return w.header }
+func (w *written) WriteHeader(int)             {}
+func (w *written) Write(p []byte) (int, error) { return w.body.Write(p) }

@@ -9,6 +9,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/toolboxai/orchestrator/internal/auth"
 	"github.com/toolboxai/orchestrator/internal/task"
 )
 
@@ -24,8 +25,9 @@ const kindKey = "x-kind"
 // object is a JSON object.
 type object = map[string]any
 
-// newDocument returns the OpenAPI document of a deployment: openapi.yaml, and for each kind its schemas and typed routes.
-func newDocument(kinds []task.Kind) (object, error) {
+// newDocument returns the OpenAPI document of a deployment: openapi.yaml, for each kind its schemas and typed routes, and for each
+// operation who may, as the rules have it.
+func newDocument(kinds []task.Kind, rules map[string]auth.Rule) (object, error) {
 	var doc object
 	if err := yaml.Unmarshal(source, &doc); err != nil {
 		return nil, fmt.Errorf("openapi.yaml: %w", err)
@@ -38,6 +40,9 @@ func newDocument(kinds []task.Kind) (object, error) {
 		if err := addKind(paths, schemas, examples, k); err != nil {
 			return nil, fmt.Errorf("openapi: kind %s: %w", k.Name, err)
 		}
+	}
+	if err := describeAccess(doc, rules); err != nil {
+		return nil, err
 	}
 	submit := paths["/tasks"].(object)["post"].(object)
 	submit["requestBody"].(object)["content"].(object)["application/json"].(object)["examples"] = examples
@@ -86,7 +91,7 @@ func typedOperation(k task.Kind, id, input, output string, example any) object {
 		"operationId": id, "tags": []any{"agents"}, kindKey: k.Name,
 		"summary":     "Submit: " + k.Title,
 		"description": k.Description + " The body is the input; the task's result will be a `" + output + "`. Otherwise as `POST /tasks`.",
-		"parameters":  []any{ref("parameters", "IdempotencyKey"), ref("parameters", "TypedPriority"), ref("parameters", "TypedDeadline")},
+		"parameters":  []any{ref("parameters", "IdempotencyKey"), ref("parameters", "TypedPriority"), ref("parameters", "TypedDeadline"), ref("parameters", "TypedRunAt")},
 		"requestBody": object{"required": true, "content": object{"application/json": object{"schema": ref("schemas", input), "example": example}}},
 		"responses": object{
 			"202":     answer("The new task.", "Location"),

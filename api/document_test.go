@@ -119,7 +119,13 @@ func TestNew_RefusesKindsThatCollide(t *testing.T) {
 			t.Fatal(err)
 		}
 		k := newKit(t)
-		_, err = api.New(api.Config{Tasks: k.service, Catalog: catalog, DevPrincipal: dev()})
+		cfg := api.Config{
+			Tasks: k.service, Catalog: catalog, DevPrincipal: dev(), Workers: k.engine, Backlogs: k.engine, Policies: k.engine, Audit: k.engine, AuditLog: k.engine,
+			Schedules: k.schedules, Campaigns: k.campaigns, Ledger: k.engine,
+			Sharing: k.school, Students: k.school, Access: k.school, Breakers: &breakers{},
+		}
+		k.identity.parts(&cfg)
+		_, err = api.New(cfg)
 		if err == nil || !strings.Contains(err.Error(), "is taken") {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -4,10 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/toolboxai/orchestrator/api"
 	"github.com/toolboxai/orchestrator/events"
+	"github.com/toolboxai/orchestrator/internal/audit"
+	"github.com/toolboxai/orchestrator/internal/auth"
+	"github.com/toolboxai/orchestrator/internal/breaker"
 	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/internal/task/tasktest"
@@ -89,4 +95,100 @@ type noFollow struct{ api.Tasks }
 
 func (noFollow) Follow(context.Context, string, string, uint64) (<-chan events.Event, error) {
 	return nil, fault.After(time.Second, "the broker is away")
+}
+
+// school knows who is a student and what is shared, and keeps who looked at what. Its fields are set before it is asked.
+type school struct {
+	students map[string]bool
+	shared   map[string][]string // task ids by who may read them
+	err      error               // of every question
+
+	mu       sync.Mutex
+	accesses []audit.Access
+}
+
+func (s *school) Readable(_ context.Context, p auth.Principal, _, task string) (bool, error) {
+	return slices.Contains(s.shared[p.UserID], task), s.err
+}
+
+func (s *school) SharedTasks(_ context.Context, p auth.Principal) ([]string, error) {
+	return s.shared[p.UserID], s.err
+}
+
+func (s *school) IsStudent(_ context.Context, _, user string) (bool, error) {
+	return s.students[user], s.err
+}
+
+func (s *school) RecordAccess(_ context.Context, a audit.Access) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.accesses = append(s.accesses, a)
+	return s.err
+}
+
+func (s *school) seen() []audit.Access {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.accesses)
+}
+
+// apiKeys are the keys that there are, by their text.
+type apiKeys map[string]auth.Principal
+
+func (k apiKeys) Authenticate(_ context.Context, text string, _ netip.Addr, _ string) (auth.Principal, error) {
+	p, ok := k[text]
+	if !ok {
+		return p, fault.New(fault.Unauthorized, "the API key is not known")
+	}
+	return p, nil
+}
+
+// breakers are those of some processes, and which of them were closed.
+type breakers struct {
+	states []breaker.ProcessState
+
+	mu    sync.Mutex
+	reset []string // "process name"
+}
+
+func someBreakers() *breakers {
+	return &breakers{states: []breaker.ProcessState{{Process: "api-1", Breakers: []breaker.State{{Name: "redis", State: breaker.Closed}}}}}
+}
+
+func (b *breakers) List(context.Context) ([]breaker.ProcessState, error) { return b.states, nil }
+
+func (b *breakers) Reset(_ context.Context, process, name string) error {
+	for _, of := range b.states {
+		if (process == "" || of.Process == process) && slices.ContainsFunc(of.Breakers, func(s breaker.State) bool { return s.Name == name }) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.reset = append(b.reset, process+" "+name)
+			return nil
+		}
+	}
+	return fault.New(fault.NotFound, "there is no breaker of that name")
+}
+
+// scopeless forgets what a key may do: it then may what its user may.
+type scopeless struct{ apiKeys }
+
+func (s scopeless) Authenticate(ctx context.Context, text string, ip netip.Addr, origin string) (auth.Principal, error) {
+	p, err := s.apiKeys.Authenticate(ctx, text, ip, origin)
+	p.Scopes, p.KeyID = nil, ""
+	return p, err
+}
+
+// recorder keeps from where entries come, or fails.
+type recorder struct {
+	err error
+
+	mu   sync.Mutex
+	from []audit.From
+}
+
+func (r *recorder) Append(ctx context.Context, _ audit.Entry) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.from = append(r.from, audit.FromOf(ctx))
+	return r.err
 }

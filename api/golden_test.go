@@ -65,7 +65,7 @@ func TestGoldenBodies(t *testing.T) {
 		"agent":          k.do(ask{method: "GET", path: "/api/v1/agents/generate_quiz"}).raw,
 		"dead_letter":    k.do(ask{method: "GET", path: "/api/v1/admin/dead-letters/" + dead, as: admin}).raw,
 		"replay_dry_run": k.do(ask{method: "POST", path: "/api/v1/admin/dead-letters/replay", body: `{"dry_run":true}`, as: admin}).raw,
-		"invalid":        k.do(ask{method: "POST", path: "/api/v1/tasks", body: `{"kind":"quiz","input":{"subject":"x"},"run_at":1}`}).raw,
+		"invalid":        k.do(ask{method: "POST", path: "/api/v1/tasks", body: `{"kind":"quiz","input":{"subject":"x"},"when":1}`}).raw,
 		"invalid_input":  k.do(ask{method: "POST", path: "/api/v1/tasks", body: `{"kind":"quiz","input":{"subject":"x"}}`}).raw,
 		"unauthorized":   k.do(ask{method: "GET", path: "/api/v1/tasks", as: "-"}).raw,
 		"no_route":       k.do(ask{method: "GET", path: "/api/v1/nothing"}).raw,

@@ -21,6 +21,10 @@ import (
 	"github.com/toolboxai/orchestrator/api"
 	"github.com/toolboxai/orchestrator/events"
 	"github.com/toolboxai/orchestrator/internal/auth"
+	"github.com/toolboxai/orchestrator/internal/auth/authtest"
+	"github.com/toolboxai/orchestrator/internal/campaign"
+	"github.com/toolboxai/orchestrator/internal/schedule"
+	"github.com/toolboxai/orchestrator/internal/schedule/scheduletest"
 	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/internal/task/tasktest"
 )
@@ -54,13 +58,22 @@ func kinds() []task.Kind {
 
 // kit is a server on parts in memory.
 type kit struct {
-	t       testing.TB
-	memory  *tasktest.Memory
-	service *task.Service
-	server  *api.Server
-	handler http.Handler
-	log     *lines
-	router  routers.Router
+	t         testing.TB
+	memory    *tasktest.Memory
+	service   *task.Service
+	engine    *engine
+	schedules *schedule.Service
+	campaigns *campaign.Service
+	school    *school
+	keys      apiKeys
+	breakers  *breakers
+	identity  *identity
+	revoked   *auth.Revocations
+	config    api.Config
+	server    *api.Server
+	handler   http.Handler
+	log       *lines
+	router    routers.Router
 }
 
 // lines collects what is logged.
@@ -83,28 +96,59 @@ func (l *lines) String() string {
 
 func newKit(t testing.TB, change ...func(*api.Config)) *kit {
 	t.Helper()
-	k := &kit{t: t, memory: tasktest.NewMemory(), log: &lines{}}
-	catalog, err := task.NewCatalog(kinds())
+	return newKitOf(t, kinds(), change...)
+}
+
+// lessonKind is the kind whose results have a page.
+func lessonKind() task.Kind {
+	return task.Kind{
+		Name: "content", Title: "Lesson", Description: "A lesson.", InputSchema: json.RawMessage(`{"type":"object"}`),
+		OutputSchema: json.RawMessage(`{"type":"object"}`), Example: json.RawMessage(`{}`), Routes: []string{"/agents/content/generate"},
+	}
+}
+
+func newKitOf(t testing.TB, kinds []task.Kind, change ...func(*api.Config)) *kit {
+	t.Helper()
+	k := &kit{t: t, memory: tasktest.NewMemory(), log: &lines{}, school: &school{}, keys: apiKeys{}, breakers: someBreakers(), identity: &identity{}, revoked: auth.NewRevocations()}
+	catalog, err := task.NewCatalog(kinds)
 	if err != nil {
 		t.Fatal(err)
 	}
+	k.engine = &engine{}
 	k.service, err = task.NewService(task.Config{
 		Log: k.memory, Queue: k.memory, Progress: k.memory, Archive: tasktest.Archive{Memory: k.memory}, Catalog: catalog, Patience: 5 * time.Second,
+		Explainer: k.engine,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	verifier, err := auth.NewVerifier(secret)
+	k.schedules, err = schedule.NewService(schedule.ServiceConfig{Documents: scheduletest.NewMemory[schedule.Schedule](), Tasks: k.service, Checker: k.service, Audit: k.engine})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.campaigns, err = campaign.NewService(campaign.ServiceConfig{Documents: scheduletest.NewMemory[campaign.Campaign](), Tasks: k.service, Audit: k.engine})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := authtest.Keyring(string(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := auth.NewVerifier(auth.VerifierConfig{Keys: keys, Revocations: k.revoked})
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := api.Config{
-		Tasks: k.service, Catalog: catalog, Verifier: verifier, Version: "1.2.3",
-		Logger: slog.New(slog.NewJSONHandler(k.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Tasks: k.service, Catalog: catalog, Verifier: verifier, Version: "1.2.3", Workers: k.engine, Backlogs: k.engine, Policies: k.engine, Audit: k.engine, AuditLog: k.engine,
+		Schedules: k.schedules, Campaigns: k.campaigns, Ledger: k.engine, Sharing: k.school, Students: k.school, Access: k.school, Breakers: k.breakers,
+		Authenticator: k.keys,
+		Logger:        slog.New(slog.NewJSONHandler(k.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
+	k.identity.parts(&cfg)
 	for _, c := range change {
 		c(&cfg)
 	}
+	k.config = cfg
 	k.server, err = api.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +172,7 @@ func token(t testing.TB, role auth.Role, user string) string {
 
 func issue(t testing.TB, p auth.Principal, ttl time.Duration) string {
 	t.Helper()
-	s, err := auth.Issue(secret, p, ttl)
+	s, err := authtest.Issue(string(secret), p, ttl)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,6 +328,18 @@ func (k *kit) submit() task.Task {
 	if err != nil {
 		k.t.Fatal(err)
 	}
+	return made
+}
+
+// lesson completes a lesson of ada's, not over HTTP, and returns its task.
+func (k *kit) lesson(result string) task.Task {
+	k.t.Helper()
+	made, _, err := k.service.Submit(k.t.Context(), task.Submission{Tenant: "school", UserID: "ada", Kind: "content", Input: json.RawMessage(`{}`)})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.next(made.ID, events.Started{Attempt: 1, Dispatch: 1, Worker: "w1"})
+	k.next(made.ID, events.Completed{Attempt: 1, Result: json.RawMessage(result), Provenance: events.Provenance{GeneratedBy: "offline/composer-1", Provider: "offline", Model: "composer-1", Offline: true}})
 	return made
 }
 

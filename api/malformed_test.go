@@ -105,7 +105,7 @@ func TestMalformedQueries(t *testing.T) {
 		"created_before=1":           {"/tasks", "created_before", "date-time"},
 		"cursor=":                    {"/tasks", "cursor", "minLength"},
 		"cursor=zzz":                 {"/tasks", "cursor", "is not one of ours"},
-		"sate=queued":                {"/tasks", "sate", "is unknown; known are created_after, created_before, cursor, kind, label, limit, state, user"},
+		"sate=queued":                {"/tasks", "sate", "is unknown; known are created_after, created_before, cursor, kind, label, limit, schedule, state, user, workflow"},
 		"a=%zz":                      {"/tasks", "query", "cannot be read"},
 		"x=1":                        {"/tasks/" + id, "x", "is unknown; there are no parameters"},
 		"after=-1":                   {"/tasks/" + id + "/events", "after", "minimum"},

@@ -47,17 +47,34 @@ func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 // run serves k on connections in memory until stop is called, which waits and returns what Run returned.
 func (k *kit) run() (client *http.Client, stop func() error) {
 	k.t.Helper()
+	client, stop, _ = k.runDialled()
+	return client, stop
+}
+
+// runDialled is run; dial opens a further connection, which is the caller's to close.
+func (k *kit) runDialled() (client *http.Client, stop func() error, dial func(testing.TB) net.Conn) {
+	k.t.Helper()
 	l := newPipes()
 	ctx, cancel := context.WithCancel(k.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- k.server.Run(ctx, l) }()
 	transport := &http.Transport{DialContext: l.dial}
-	return &http.Client{Transport: transport}, func() error {
+	client = &http.Client{Transport: transport}
+	stop = func() error {
 		cancel()
 		err := <-ended
 		transport.CloseIdleConnections()
 		return err
 	}
+	dial = func(t testing.TB) net.Conn {
+		t.Helper()
+		conn, err := l.dial(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	return client, stop, dial
 }
 
 // frame is one server-sent event, or a comment or retry line alone.

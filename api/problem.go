@@ -13,6 +13,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/toolboxai/orchestrator/internal/auth"
 	"github.com/toolboxai/orchestrator/internal/fault"
 )
 
@@ -56,6 +57,14 @@ func failureOf(err error) failure {
 		f.message = strings.ToValidUTF8(known.Message, "�")
 		f.problem.Details = append(f.problem.Details, known.Details...)
 	}
+	switch {
+	case errors.Is(err, auth.ErrStepUp):
+		f.problem.Code = "step_up_required"
+	case errors.Is(err, auth.ErrRenew):
+		f.problem.Code = "new_password_required"
+	case errors.Is(err, auth.ErrEnroll):
+		f.problem.Code = "second_factor_required"
+	}
 	if f.retryAfter <= 0 && (kind == fault.Unavailable || kind == fault.RateLimited) {
 		f.retryAfter = time.Second
 	}
@@ -82,6 +91,8 @@ func routingFailure(err *echo.HTTPError) failure {
 		f.message, f.problem.Code = "the route has no such method; see the Allow header", "method_not_allowed"
 	case err.Code == http.StatusUnsupportedMediaType:
 		f.problem.Code = "unsupported_media_type"
+	case err.Code == http.StatusRequestURITooLong:
+		f.problem.Code = fault.TooLarge.String()
 	case err.Code < 400 || err.Code >= 500:
 		f.status, f.message, f.problem.Code = http.StatusInternalServerError, plainMessage(fault.Internal), fault.Internal.String()
 	}
@@ -103,6 +114,7 @@ func (s *Server) answerError(err error, c echo.Context) {
 	if f.retryAfter > 0 {
 		h.Set(echo.HeaderRetryAfter, seconds(f.retryAfter))
 	}
+	h.Set(echo.HeaderContentSecurityPolicy, policyData)
 	h.Del("Location")
 	body, err := json.Marshal(problemAnswer(ctx, f))
 	if err == nil {

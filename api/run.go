@@ -7,25 +7,16 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"time"
-)
-
-// Limits of a connection. Streams set their own for each frame; batches and replays lift the one for reading once they have read.
-const (
-	headerTime   = 5 * time.Second
-	readTime     = 30 * time.Second
-	writeTime    = 90 * time.Second // more than the longest request may work
-	idleTime     = 120 * time.Second
-	maxHeaderLen = 32 << 10
 )
 
 // Run serves on l until ctx ends, and closes l. Then it takes no new connections, ends the streams with a hint to connect
 // again, and waits up to Config.Drain for the other requests; what is left after that is cut off, and Run says so in its
 // error. It returns nil after a clean stop and is called once.
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
+	limits := s.cfg.Limits
 	srv := &http.Server{
-		Handler: s.handler, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
-		MaxHeaderBytes: maxHeaderLen, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
+		Handler: s.handler, ReadHeaderTimeout: limits.HeaderTime, ReadTimeout: limits.ReadTime, WriteTimeout: limits.WriteTime, IdleTimeout: limits.IdleTime,
+		MaxHeaderBytes: limits.HeaderBytes, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()

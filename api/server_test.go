@@ -45,6 +45,9 @@ func TestNew_ChecksItsConfig(t *testing.T) {
 	for want, change := range map[string]func(*api.Config){
 		"Config.Tasks is missing":        func(c *api.Config) { c.Tasks = nil },
 		"Config.Catalog is missing":      func(c *api.Config) { c.Catalog = nil },
+		"Config.Workers, Backlogs":       func(c *api.Config) { c.Audit = nil },
+		"Config.Schedules, Campaigns":    func(c *api.Config) { c.Ledger = nil },
+		"Config.Accounts, Directory":     func(c *api.Config) { c.Privacy = nil },
 		"Config.Verifier is missing":     func(c *api.Config) { c.DevPrincipal = nil },
 		"Config.DevPrincipal: ":          func(c *api.Config) { c.DevPrincipal = &auth.Principal{UserID: "x"} },
 		"may not be negative":            func(c *api.Config) { c.MaxStreams = -1 },
@@ -54,7 +57,12 @@ func TestNew_ChecksItsConfig(t *testing.T) {
 		`"https://*.example" is no`:      func(c *api.Config) { c.AllowedOrigins = []string{"https://*.example"} },
 		`"*" is no origin such as https`: func(c *api.Config) { c.AllowedOrigins = []string{"https://a.example", "*"} },
 	} {
-		cfg := api.Config{Tasks: k.service, Catalog: catalog, DevPrincipal: dev()}
+		cfg := api.Config{
+			Tasks: k.service, Catalog: catalog, DevPrincipal: dev(), Workers: k.engine, Backlogs: k.engine, Policies: k.engine, Audit: k.engine, AuditLog: k.engine,
+			Schedules: k.schedules, Campaigns: k.campaigns, Ledger: k.engine,
+			Sharing: k.school, Students: k.school, Access: k.school, Breakers: &breakers{},
+		}
+		k.identity.parts(&cfg)
 		if _, err := api.New(cfg); err != nil {
 			t.Fatal(err)
 		}

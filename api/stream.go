@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/toolboxai/orchestrator/events"
@@ -20,6 +21,8 @@ const (
 	frameTime = 10 * time.Second
 	// retryDelay is how long a client is told to wait before it connects again.
 	retryDelay = 2 * time.Second
+	// proofEvery is how often a stream asks whether its client may still read: what is revoked ends within a second.
+	proofEvery = time.Second
 	// streamPage is how many events of a finished task are in memory at once.
 	streamPage = 100
 )
@@ -39,20 +42,20 @@ func (s *Server) openStream(ctx context.Context, p auth.Principal, t task.Task, 
 	if resumed && t.State.Terminal() && after >= t.Seq {
 		return GetTaskEvents204Response{}, nil
 	}
-	if !s.streams.acquire() {
-		return nil, fault.After(5*time.Second, "%d streams are open, as many as one server holds", s.cfg.MaxStreams)
+	if err := s.streams.acquire(p.UserID); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var live <-chan events.Event // nil when nothing can follow
 	if !t.State.Terminal() {
 		if live, err = s.cfg.Tasks.Follow(ctx, t.Tenant, t.ID, after); err != nil {
 			cancel()
-			s.streams.release()
+			s.streams.release(p.UserID)
 			return nil, err
 		}
 	}
 	return streamAnswer(func(w http.ResponseWriter) error {
-		defer s.streams.release()
+		defer s.streams.release(p.UserID)
 		defer letGo(cancel, live)
 		f := &frames{out: w, control: callOf(ctx).control}
 		err := f.open()
@@ -107,6 +110,8 @@ func (s *Server) streamLive(ctx context.Context, f *frames, p auth.Principal, t 
 	defer heartbeat.Stop()
 	expired, stop := expiry(p)
 	defer stop()
+	proof := time.NewTicker(proofEvery)
+	defer proof.Stop()
 	for {
 		select {
 		case e, open := <-live:
@@ -124,6 +129,10 @@ func (s *Server) streamLive(ctx context.Context, f *frames, p auth.Principal, t 
 			if err := f.comment("heartbeat"); err != nil {
 				return err
 			}
+		case <-proof.C:
+			if !s.stillProved(ctx) {
+				return f.hint("what proved who you are does so no longer")
+			}
 		case <-expired:
 			return f.hint("the token has expired")
 		case <-s.stopping:
@@ -132,6 +141,13 @@ func (s *Server) streamLive(ctx context.Context, f *frames, p auth.Principal, t 
 			return ctx.Err()
 		}
 	}
+}
+
+// stillProved reports whether the proof that came with a request is good now. That nobody can say leaves it as it was.
+func (s *Server) stillProved(ctx context.Context) bool {
+	c := callOf(ctx)
+	_, err := s.verify(ctx, c.proof, c.ip)
+	return !fault.Is(err, fault.Unauthorized) && !fault.Is(err, fault.Forbidden)
 }
 
 // expiry returns a channel that delivers when p's token ends, never when it does not.
@@ -220,16 +236,41 @@ func (f *frames) send() error {
 	return f.control.Flush()
 }
 
-// slots bounds how many streams are open.
-type slots chan struct{}
+// slots bounds how many streams are open: most, and of one user an eighth of them, so that nobody keeps the others from following their
+// tasks. It is safe for concurrent use.
+type slots struct {
+	most int
 
-func (s slots) acquire() bool {
-	select {
-	case s <- struct{}{}:
-		return true
-	default:
-		return false
-	}
+	mu     sync.Mutex
+	open   int
+	openBy map[string]int // by user
 }
 
-func (s slots) release() { <-s }
+func newSlots(most int) *slots { return &slots{most: most, openBy: map[string]int{}} }
+
+// acquire takes a slot for a user, who releases it, or says why there is none.
+func (s *slots) acquire(user string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	each := max(s.most/8, 1)
+	switch {
+	case s.open >= s.most:
+		return fault.After(5*time.Second, "%d streams are open, as many as one server holds", s.most)
+	case s.openBy[user] >= each:
+		e := fault.New(fault.RateLimited, "you have %d streams open, as many as one server holds for one user", each)
+		e.RetryAfter = 5 * time.Second
+		return e
+	}
+	s.open++
+	s.openBy[user]++
+	return nil
+}
+
+func (s *slots) release(user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open--
+	if s.openBy[user]--; s.openBy[user] == 0 {
+		delete(s.openBy, user)
+	}
+}

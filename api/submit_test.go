@@ -160,12 +160,12 @@ func TestSubmit_NamesTheBrokenRule(t *testing.T) {
 		"input is a list":       {`{"kind":"quiz","input":[]}`, "", "input", "is of type array, must be object"},
 		"input breaks a rule":   {`{"kind":"quiz","input":{"subject":"x","objectives":["a"],"num_questions":51}}`, "", "input.num_questions", "maximum"},
 		"unknown in input":      {`{"kind":"quiz","input":{"subject":"x","objectives":["a"],"colour":1}}`, "", "input.colour", "is unknown"},
-		"later field":           {with(`,"run_at":"2999-01-01T00:00:00Z"`), "", "run_at", "is unknown; known are deadline, input, kind, labels, priority"},
+		"later field":           {with(`,"when":"2999-01-01T00:00:00Z"`), "", "when", "is unknown; known are cost, deadline, delay_seconds, input, kind, labels, priority, queue_ttl_seconds, run_at, timeout_seconds"},
 		"other later field":     {with(`,"callback_url":"https://x"`), "", "callback_url", "is unknown"},
 		"names match exactly":   {with(`,"Priority":"low"`), "", "Priority", "is unknown"},
 		"priority":              {with(`,"priority":"asap"`), "", "priority", "'critical'"},
 		"deadline is no time":   {with(`,"deadline":"tomorrow"`), "", "deadline", "date-time"},
-		"deadline has passed":   {with(`,"deadline":"2001-01-01T00:00:00Z"`), "", "deadline", "is in the past"},
+		"deadline has passed":   {with(`,"deadline":"2001-01-01T00:00:00Z"`), "", "deadline", "is not after the time at which the task may begin"},
 		"17 labels":             {with(labels(17)), "", "labels", "maxProperties"},
 		"long label":            {with(`,"labels":{"a":"` + strings.Repeat("v", 64) + `"}`), "", "labels.a", "maxLength"},
 		"label with many bytes": {with(`,"labels":{"a":"` + strings.Repeat("é", 63) + `"}`), "", "labels.a", "at most 63"},
@@ -173,7 +173,7 @@ func TestSubmit_NamesTheBrokenRule(t *testing.T) {
 		"long name":             {with(`,"labels":{"` + strings.Repeat("n", 64) + `":"v"}`), "", "labels." + strings.Repeat("n", 64), "a name of 1 to 63 bytes"},
 		"label is a number":     {with(`,"labels":{"a":1}`), "", "labels.a", "must be string"},
 		"long key":              {with(""), strings.Repeat("k", 256), "Idempotency-Key", "maxLength"},
-		"key with odd bytes":    {with(""), "k\xff", "Idempotency-Key", "pattern"},
+		"key with odd bytes":    {with(""), "k\xff", "Idempotency-Key", "control characters"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := ask{method: "POST", path: "/api/v1/tasks", body: c.body}

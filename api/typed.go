@@ -18,12 +18,14 @@ func (s *Server) typed(kind task.Kind) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
 		sub := task.Submission{Kind: kind.Name, Priority: lane(c.QueryParam("priority")), Key: r.Header.Get("Idempotency-Key")}
-		if at := c.QueryParam("deadline"); at != "" {
-			deadline, err := time.Parse(time.RFC3339, at)
-			if err != nil {
-				return fault.InvalidField("deadline", "is no RFC 3339 time")
+		for name, field := range map[string]**time.Time{"deadline": &sub.Deadline, "run_at": &sub.RunAt} {
+			if text := c.QueryParam(name); text != "" {
+				at, err := time.Parse(time.RFC3339, text)
+				if err != nil {
+					return fault.InvalidField(name, "is no RFC 3339 time")
+				}
+				*field = &at
 			}
-			sub.Deadline = &deadline
 		}
 		input, err := readBody(r)
 		if err != nil {

@@ -55,7 +55,24 @@ func (op *operation) checkParameters(r *http.Request) error {
 	return fault.InvalidFields(details[:min(len(details), maxDetails)])
 }
 
+// checkPath holds the parts of the path that value knows by name against op.
+func (op *operation) checkPath(value func(name string) string) error {
+	var details []fault.Detail
+	for _, p := range op.path {
+		details = append(details, p.check([]string{value(p.name)})...)
+	}
+	if len(details) == 0 {
+		return nil
+	}
+	return fault.InvalidFields(details)
+}
+
 func (p *parameter) check(values []string) []fault.Detail {
+	for _, v := range values {
+		if strings.ContainsFunc(v, isControl) {
+			return []fault.Detail{{Field: p.name, Reason: "holds control characters"}}
+		}
+	}
 	if p.kind == "array" {
 		list := make([]any, len(values))
 		for i, v := range values {
@@ -98,7 +115,12 @@ func unknownReason(known []string) string {
 func clip(s string) string {
 	s = strings.ToValidUTF8(s, "�")
 	if len(s) > 64 {
-		return strings.ToValidUTF8(s[:64], "") + "…"
+		return clipTo(s, 64) + "…"
 	}
 	return s
+}
+
+// clipTo returns the beginning of s, of at most n bytes of valid UTF-8.
+func clipTo(s string, n int) string {
+	return strings.ToValidUTF8(s[:min(len(s), n)], "")
 }

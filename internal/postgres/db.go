@@ -4,6 +4,22 @@
 // and may be repeated from any point of the log; List, Get and History read it. When it is lost it is filled again from the
 // log, and while it is away the platform goes on without it: lists then come from StaleReads and say how old they are.
 //
+// Two more things come of the same fold. The ledger has an entry for each event that brought usage: Spent, SpentAll and
+// UsageReport add it up. Incidents are the dead letters by the fingerprint of their error.
+//
+// # Two locks
+//
+// The database also keeps identities: schools, accounts, API keys, the audit log. Whatever is asked for one tenant says so in each
+// query, and is asked behind a second lock: in the role toolboxai_tenant, for which row-level security shows and takes the rows of the
+// one tenant that the transaction is bound to. A query that forgets its condition then finds nothing of anybody else. Binding costs no
+// round trip of its own. What is done for no tenant (recording, jobs, finding who signs in) is done in the login role, which no policy
+// may hide rows from. That role is one of
+//
+//   - the owner of the tables, who migrates them: no superuser, but with CREATEROLE, or with toolboxai_tenant made before and granted;
+//   - another role with BYPASSRLS, membership in toolboxai_tenant, and SELECT, INSERT, UPDATE and DELETE on all tables.
+//
+// Ready says what such a role lacks.
+//
 // DB opens no connection before it needs one, so that a process starts while Postgres is down. Every error that leaves the
 // package is a fault: Unavailable (no connection, restarting, full, not migrated), Timeout, NotFound, Invalid (a cursor or
 // filter), Internal (a query of ours is wrong).
@@ -34,7 +50,7 @@ type Config struct {
 	MaxConns int
 	// ReadTimeout bounds one read, with the wait for a connection; 5 s when 0.
 	ReadTimeout time.Duration
-	// WriteTimeout bounds one transaction of Record; 30 s when 0.
+	// WriteTimeout bounds one transaction of Record, and what is for jobs: SpentAll, a page of Backfill; 30 s when 0.
 	WriteTimeout time.Duration
 	// Head returns the sequence of the log's last event. Its answer is used for up to a second. With nil, or while it
 	// fails, a list cannot know what it lacks: see Page.Stale on List.
@@ -52,6 +68,7 @@ type DB struct {
 	readTimeout  time.Duration
 	writeTimeout time.Duration
 	unguarded    bool // only a negative control sets it
+	sabotage     sabotage
 	setAside     atomic.Uint64
 }
 
@@ -103,8 +120,8 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 // Close waits for calls that run and closes all connections.
 func (db *DB) Close() { db.pool.Close() }
 
-// Ready returns nil when the database can be reached and its schema is at least as new as this program's, and otherwise an
-// Unavailable fault that says which of the two it is.
+// Ready returns nil when the database can be reached, its schema is at least as new as this program's, and the login role has the
+// rights that the package's doc lists; otherwise an Unavailable fault that says which of these it is.
 func (db *DB) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, db.readTimeout)
 	defer cancel()
@@ -113,19 +130,30 @@ func (db *DB) Ready(ctx context.Context) error {
 		return err
 	}
 	var have int64
-	if err := db.pool.QueryRow(ctx, schemaVersion).Scan(&have); err != nil {
+	var blind, bound bool
+	if err := db.pool.QueryRow(ctx, schemaVersion).Scan(&have, &blind, &bound); err != nil {
 		return fmt.Errorf("ask postgres for its schema: %w", classify(err))
 	}
 	if have < want {
 		return fault.After(retryAfter, "the database has schema version %d, this program needs %d: run migrate", have, want)
 	}
+	if blind {
+		return fault.After(retryAfter, "row-level security hides the tables from the login role: it must own them or have BYPASSRLS")
+	}
+	if !bound {
+		return fault.After(retryAfter, "the login role is no member of toolboxai_tenant: grant it that")
+	}
 	return nil
 }
 
-const schemaVersion = `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`
+const schemaVersion = `
+	SELECT (SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied),
+		coalesce(row_security_active(to_regclass('users')), false),
+		EXISTS (SELECT FROM pg_roles WHERE rolname = 'toolboxai_tenant'
+			AND pg_has_role(oid, CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END))`
 
 // Position returns the sequence of the last event that was recorded, 0 for none, and when that event happened. A recorder
-// whose own place in the log is beyond it, as after a restored backup, must go back to it: Record takes repetitions.
+// whose own place in the log is beyond it must go back to it: see Gap.
 func (db *DB) Position(ctx context.Context) (seq uint64, at time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, db.readTimeout)
 	defer cancel()
@@ -134,6 +162,18 @@ func (db *DB) Position(ctx context.Context) (seq uint64, at time.Time, err error
 		return 0, time.Time{}, fmt.Errorf("read the recorder's position: %w", classify(err))
 	}
 	return seq, at.UTC(), nil
+}
+
+// Gap reports whether the archive is behind what its recorder has settled with the log, as after a restored backup: nobody
+// would deliver again what lies in between. The recorder must then go back in the log to from, the first event that is
+// missing; Record takes repetitions. Where the log's last settled messages were no events, it says so for those as well: there
+// is nothing to find then, and going back does no harm.
+func (db *DB) Gap(ctx context.Context, settled uint64) (from uint64, behind bool, err error) {
+	seq, _, err := db.Position(ctx)
+	if err != nil {
+		return 0, false, err
+	}
+	return seq + 1, settled > seq, nil
 }
 
 // SetAside returns how many events were set aside since Open: see Record.

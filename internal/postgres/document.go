@@ -67,6 +67,18 @@ func storable(s string) string {
 	return s
 }
 
+// maxSearched is how much of an error a search sees, in bytes.
+const maxSearched = 4 << 10
+
+// searched returns s as tasks.error holds it: searches go through the same function, so that case does not count, whatever the
+// server's locale.
+func searched(s string) string {
+	if len(s) > maxSearched {
+		s = s[:maxSearched]
+	}
+	return strings.ToLower(storable(s))
+}
+
 // labelDocument returns labels as they stand in tasks.labels: below the tenant, so that an entry of the index belongs to one
 // tenant.
 func labelDocument(tenant string, labels map[string]string) (string, error) {

@@ -86,6 +86,15 @@ func refusesData(err error) bool {
 // isDuplicate reports whether a row was there already.
 func isDuplicate(err error) bool { return sqlState(err) == "23505" }
 
+// constraint returns the name of what an error of the server says was violated, or "".
+func constraint(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.ConstraintName
+	}
+	return ""
+}
+
 // sqlState returns the SQLSTATE of an error that came from the server, or "".
 func sqlState(err error) string {
 	var pg *pgconn.PgError

@@ -13,8 +13,9 @@ type state struct {
 	task      task.Task
 	stored    bool // it was in the archive
 	changed   bool
-	requeued  bool // the batch holds a task.queued event of it
+	requeued  bool // the batch holds a task.queued event of it that brings all anew: no resume
 	completed bool // the batch holds its completion
+	bills     []bill
 }
 
 // states are the tasks of a batch, in the order in which it names them first.
@@ -25,14 +26,49 @@ type states struct {
 
 // apply advances s by e, or returns why e cannot follow.
 func (s *state) apply(e events.Event) error {
-	was := s.task.State
-	if err := s.task.Apply(e); err != nil {
+	was, spent := s.task.State, s.task.Usage
+	own, err := s.advance(e)
+	if err != nil {
 		return err
 	}
 	s.changed = true
-	s.requeued = s.requeued || e.Type == events.TypeQueued
+	s.requeued = s.requeued || e.Type == events.TypeQueued && was != task.Waiting
 	s.completed = s.completed || s.task.State == task.Completed && was != task.Completed
+	if s.task.Usage != spent { // every event that brings usage makes a new one
+		if b, ok := newBill(e, own, spent, s.task); ok {
+			s.bills = append(s.bills, b)
+		}
+	}
 	return nil
+}
+
+// ownUsage is what an event says of its own usage; zero where it tells the task's.
+type ownUsage struct {
+	usage *events.Usage
+	by    *events.Provenance
+}
+
+// advance is the task's Apply, which decodes the event's body, where that is of use here, once for both.
+func (s *state) advance(e events.Event) (ownUsage, error) {
+	switch e.Type {
+	case events.TypeStep:
+		if p, err := events.DataAs[events.Step](e); err == nil {
+			return ownUsage{p.Usage, p.Provenance}, s.task.Advance(e, p)
+		}
+	case events.TypeRetrying:
+		if p, err := events.DataAs[events.Retrying](e); err == nil {
+			return ownUsage{p.Usage, p.Provenance}, s.task.Advance(e, p)
+		}
+	case events.TypeWaiting:
+		if p, err := events.DataAs[events.Waiting](e); err == nil {
+			return ownUsage{p.Usage, p.Provenance}, s.task.Advance(e, p)
+		}
+	case events.TypeFailed:
+		if p, err := events.DataAs[events.Failed](e); err == nil {
+			return ownUsage{by: p.Provenance}, s.task.Advance(e, p)
+		}
+	}
+	return ownUsage{}, s.task.Apply(e)
 }
 
 // entry is an event on its way into task_events.

@@ -28,33 +28,26 @@ const readPosition = `
 
 // List returns a page of the tenant's tasks, newest first, without their inputs and results, and without the raw bytes of
 // undecodable ones. Pages are cut by creation time and id: tasks that are submitted meanwhile do not move what is on later
-// pages. CreatedAfter and CreatedBefore are exclusive; times count in whole microseconds.
+// pages, and neither do tasks that leave the list or come back to it, so that a walk over the dead letters meets each at most
+// once while it replays them. CreatedAfter and CreatedBefore are exclusive; times count in whole microseconds.
 //
 // A page is Stale when the log's last event is not recorded and what was recorded last happened more than 2 s ago; AsOf is
 // then the time of that event. Otherwise AsOf is when the log's head was asked for, at most a second ago. While the head is
 // not known a page is Stale when nothing was recorded for 60 s.
 //
-// Errors: Invalid (fields "cursor", "limit", "tenant"), Unavailable, Timeout.
+// Errors: Invalid (fields "cursor", "ids", "limit", "search", "tenant"), Unavailable, Timeout.
 func (db *DB) List(ctx context.Context, f task.Filter) (task.Page, error) {
-	if f.Limit == 0 {
-		f.Limit = task.DefaultPage
-	}
-	if f.Limit < 1 || f.Limit > task.MaxPage {
-		return task.Page{}, fault.InvalidField("limit", "is %d, must be 1 to %d", f.Limit, task.MaxPage)
-	}
-	if err := events.CheckToken("tenant", f.Tenant); err != nil {
-		return task.Page{}, fault.InvalidField("tenant", "%v", err)
+	if err := checkPage(f.Tenant, &f.Limit); err != nil {
+		return task.Page{}, err
 	}
 	query, err := listQuery(f)
 	if err != nil {
 		return task.Page{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, db.readTimeout)
-	defer cancel()
 	headSeq, asked, known := db.head.last(ctx)
 
 	page := task.Page{Tasks: []task.Task{}}
-	var last cursor
+	var at, last cursor
 	var more bool
 	var q pgx.Batch
 	q.Queue(readPosition).QueryRow(func(row pgx.Row) error {
@@ -76,29 +69,53 @@ func (db *DB) List(ctx context.Context, f task.Filter) (task.Page, error) {
 	})
 	q.Queue(query.sql(), query.args...).Query(func(rows pgx.Rows) error {
 		var doc []byte
-		var at cursor
-		_, err := pgx.ForEachRow(rows, []any{&at.id, &at.createdAt, &doc}, func() error {
+		var createdAt time.Time
+		_, err := pgx.ForEachRow(rows, []any{&at.id, &createdAt, &doc}, func() error {
 			if len(page.Tasks) == f.Limit {
 				more = true
 				return nil
 			}
 			t, err := decodeTask(doc, nil)
-			page.Tasks, last = append(page.Tasks, t), at
+			page.Tasks, last = append(page.Tasks, t), timeCursor(createdAt, at.id)
 			return err
 		})
 		return err
 	})
-	if err := db.pool.SendBatch(ctx, &q).Close(); err != nil {
-		return task.Page{}, fmt.Errorf("list tasks: %w", classify(err))
+	if err := db.of(f.Tenant)(ctx, &q); err != nil {
+		return task.Page{}, fmt.Errorf("list tasks: %w", err)
 	}
 	if more {
-		page.Next = last.encode(f)
+		page.Next = last.encode(listOf(f))
 	}
 	return page, nil
 }
 
+// checkPage holds a page's tenant and limit against their bounds, and sets the limit where it is 0.
+func checkPage(tenant string, limit *int) error {
+	if *limit == 0 {
+		*limit = task.DefaultPage
+	}
+	if *limit < 1 || *limit > task.MaxPage {
+		return fault.InvalidField("limit", "is %d, must be 1 to %d", *limit, task.MaxPage)
+	}
+	if err := events.CheckToken("tenant", tenant); err != nil {
+		return fault.InvalidField("tenant", "%v", err)
+	}
+	return nil
+}
+
+// listOf returns the list that a page of f belongs to. What is shared with somebody may change from page to page.
+func listOf(f task.Filter) task.Filter {
+	f.Cursor, f.Limit = "", 0
+	if f.Readable != nil {
+		f.Readable = &task.Readable{UserID: f.Readable.UserID}
+	}
+	return f
+}
+
 // query is a list under construction: conditions in SQL, and their arguments.
 type query struct {
+	from  string
 	where []string
 	args  []any
 	limit int
@@ -106,10 +123,24 @@ type query struct {
 
 // listQuery turns a filter into SQL. Each combination of filters is a statement of its own, with a plan of its own.
 func listQuery(f task.Filter) (*query, error) {
-	q := &query{limit: f.Limit + 1} // one more, to know whether there is a next page
+	q := &query{from: "tasks", limit: f.Limit + 1} // one more, to know whether there is a next page
 	q.and("tenant = ?", f.Tenant)
 	if f.UserID != "" {
 		q.and("user_id = ?", indexed(f.UserID))
+	}
+	if len(f.IDs) > task.MaxPage {
+		return nil, fault.InvalidField("ids", "has %d entries, at most %d are allowed", len(f.IDs), task.MaxPage)
+	}
+	oneOf(q, "id", f.IDs)
+	if r := f.Readable; r != nil {
+		if len(r.IDs) > task.MaxReadable {
+			return nil, fault.InvalidField("ids", "has %d entries that are shared, at most %d are allowed", len(r.IDs), task.MaxReadable)
+		}
+		ids := make([]string, len(r.IDs))
+		for i, id := range r.IDs {
+			ids[i] = indexed(id)
+		}
+		q.and("(user_id = ? OR id = ANY (?))", indexed(r.UserID), ids)
 	}
 	oneOf(q, "kind", f.Kinds)
 	oneOf(q, "state", f.States)
@@ -117,11 +148,21 @@ func listQuery(f task.Filter) (*query, error) {
 	if f.Fingerprint != "" {
 		q.and("fingerprint = ?", indexed(f.Fingerprint))
 	}
+	if err := q.search(f.Search); err != nil {
+		return nil, err
+	}
+	if f.Schedule != "" {
+		q.and("schedule = ?", indexed(f.Schedule))
+	}
+	if f.Workflow != "" {
+		q.and("workflow = ?", indexed(f.Workflow))
+	}
 	if len(f.Labels) > 0 {
 		doc, err := labelDocument(f.Tenant, f.Labels)
 		if err != nil {
 			return nil, err
 		}
+		q.from = "tasks_of_tenant" // row-level security on tasks would keep the index on labels from being used
 		q.and("labels <> '{}' AND labels @> ?::text::jsonb", doc)
 	}
 	if f.CreatedAfter != nil {
@@ -134,11 +175,11 @@ func listQuery(f task.Filter) (*query, error) {
 		q.and("dead_letter")
 	}
 	if f.Cursor != "" {
-		c, err := decodeCursor(f)
+		c, err := decodeCursor(f.Cursor, listOf(f))
 		if err != nil {
 			return nil, err
 		}
-		q.and("(created_at, id) < (?, ?)", c.createdAt, c.id)
+		q.and("(created_at, id) < (?, ?)", c.time(), c.id)
 	}
 	return q, nil
 }
@@ -150,6 +191,27 @@ func (q *query) and(condition string, args ...any) {
 		condition = strings.Replace(condition, "?", "$"+strconv.Itoa(len(q.args)), 1)
 	}
 	q.where = append(q.where, condition)
+}
+
+// Bounds of a search.
+const (
+	maxSearch      = 256 // bytes
+	maxSearchWords = 8
+)
+
+// search adds the condition that the last failure's error holds every word of text, each anywhere, also within a longer word.
+// It reads the errors of the tenant's failures and nothing else. That is fast enough without pg_trgm, which the role of the
+// migration may lack and many servers do not have: a schema that differs from server to server would cost more than it
+// saves.
+func (q *query) search(text string) error {
+	words := strings.Fields(searched(text))
+	if len(text) > maxSearch || len(words) > maxSearchWords {
+		return fault.InvalidField("search", "has %d bytes and %d words, at most %d and %d are allowed", len(text), len(words), maxSearch, maxSearchWords)
+	}
+	for _, word := range words {
+		q.and("error IS NOT NULL AND strpos(error, ?) > 0", word)
+	}
+	return nil
 }
 
 // oneOf adds a condition on a column. A single value is compared with =, which lets the index give the order too.
@@ -168,6 +230,6 @@ func oneOf[S ~string](q *query, column string, values []S) {
 }
 
 func (q *query) sql() string {
-	return "SELECT id, created_at, doc FROM tasks WHERE " + strings.Join(q.where, " AND ") +
+	return "SELECT id, created_at, doc FROM " + q.from + " WHERE " + strings.Join(q.where, " AND ") +
 		" ORDER BY created_at DESC, id DESC LIMIT " + strconv.Itoa(q.limit)
 }

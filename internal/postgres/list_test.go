@@ -41,6 +41,10 @@ func zoo(tb testing.TB, db *postgres.DB) *log {
 		l.add(tenant, "discarded", events.Discarded{By: "admin"})
 		l.add(tenant, "cancelled", queued())
 		l.add(tenant, "cancelled", events.Cancelled{By: "teacher"})
+		l.add(tenant, "scheduled", queued(func(q *events.Queued) { q.Origin = &events.Origin{Schedule: "nightly"} }))
+		l.add(tenant, "step", queued(func(q *events.Queued) { q.Origin = &events.Origin{Workflow: "run-1", Step: "quiz"} }))
+		l.add(tenant, "step", started)
+		l.add(tenant, "step", events.Waiting{Attempt: 1, Wait: events.WaitSignal, Name: "approved"})
 		l.add(tenant, "undecodable", events.Failed{Cause: events.CauseUndecodable, Error: "not JSON", Raw: []byte{0, 255}})
 	}
 	l.record(db)
@@ -67,7 +71,7 @@ func TestList_Filters(t *testing.T) {
 		return &l.events[i].Time
 	}
 	all := []string{
-		"undecodable", "cancelled", "discarded", "failed", "completed", "retrying", "running", "labelled", "hers", "terrain", "queued",
+		"undecodable", "step", "scheduled", "cancelled", "discarded", "failed", "completed", "retrying", "running", "labelled", "hers", "terrain", "queued",
 	}
 	for name, c := range map[string]struct {
 		filter task.Filter
@@ -86,10 +90,23 @@ func TestList_Filters(t *testing.T) {
 		"cause":         {task.Filter{Causes: []events.Cause{events.CauseBug}}, []string{"discarded", "failed"}},
 		"causes":        {task.Filter{Causes: []events.Cause{events.CauseProvider, events.CauseUndecodable}}, []string{"undecodable", "retrying"}},
 		"fingerprint":   {task.Filter{Fingerprint: task.Fingerprint(events.CauseBug, "index 99 out of range")}, []string{"discarded", "failed"}},
-		"after":         {task.Filter{CreatedAfter: created("completed")}, []string{"undecodable", "cancelled", "discarded", "failed"}},
+		"after":         {task.Filter{CreatedAfter: created("completed")}, []string{"undecodable", "step", "scheduled", "cancelled", "discarded", "failed"}},
 		"before":        {task.Filter{CreatedBefore: created("hers")}, []string{"terrain", "queued"}},
 		"all together":  {task.Filter{DeadLetters: true, Kinds: []string{"quiz"}, Causes: []events.Cause{events.CauseBug}, UserID: "teacher", CreatedAfter: created("running")}, []string{"failed"}},
 		"unknown state": {task.Filter{States: []task.State{"lost"}}, []string{}},
+		"waiting":       {task.Filter{States: []task.State{task.Waiting}}, []string{"step"}},
+		"schedule":      {task.Filter{Schedule: "nightly"}, []string{"scheduled"}},
+		"workflow":      {task.Filter{Workflow: "run-1"}, []string{"step"}},
+		"id":            {task.Filter{IDs: []string{"hers"}}, []string{"hers"}},
+		"ids":           {task.Filter{IDs: []string{"hers", "queued", "of nobody"}}, []string{"hers", "queued"}},
+		"readable":      {task.Filter{Readable: &task.Readable{UserID: "head-teacher", IDs: []string{"queued", "failed", "of nobody"}}}, []string{"failed", "hers", "queued"}},
+		"readable dead": {task.Filter{Readable: &task.Readable{UserID: "head-teacher", IDs: []string{"queued", "failed"}}, DeadLetters: true}, []string{"failed"}},
+		"nothing":       {task.Filter{Readable: &task.Readable{UserID: "nobody"}}, []string{}},
+		"search":        {task.Filter{Search: "OUT of"}, []string{"discarded", "failed"}},
+		"search apart":  {task.Filter{Search: " 429  status"}, []string{"retrying"}},
+		"search dead":   {task.Filter{Search: "range", DeadLetters: true}, []string{"failed"}},
+		"search part":   {task.Filter{Search: "tatu"}, []string{"retrying"}},
+		"search wild":   {task.Filter{Search: "%"}, []string{}},
 		"limit":         {task.Filter{Limit: 2}, all[:2]},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,6 +128,34 @@ func TestList_Filters(t *testing.T) {
 				t.Errorf("the next page is %q", page.Next)
 			}
 		})
+	}
+}
+
+func TestList_GoesOnWhenMoreIsSharedMeanwhile(t *testing.T) {
+	t.Parallel()
+	db := open(t, postgres.Config{})
+	zoo(t, db)
+	f := task.Filter{Tenant: "school", Limit: 1, Readable: &task.Readable{UserID: "head-teacher", IDs: []string{"queued", "failed"}}}
+	first, err := db.List(t.Context(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Cursor, f.Limit = first.Next, 10
+	f.Readable = &task.Readable{UserID: "head-teacher", IDs: []string{"queued", "terrain"}}
+	rest, err := db.List(t.Context(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"failed", "hers", "terrain", "queued"}, append(ids(first.Tasks), ids(rest.Tasks)...)); d != "" {
+		t.Error(d)
+	}
+	f.Readable = &task.Readable{UserID: "teacher"}
+	if _, err := db.List(t.Context(), f); !fault.Is(err, fault.Invalid) {
+		t.Errorf("somebody else's cursor is taken: %v", err)
+	}
+	f.Cursor, f.Readable.IDs = "", make([]string, task.MaxReadable+1)
+	if _, err := db.List(t.Context(), f); !fault.Is(err, fault.Invalid) {
+		t.Errorf("%d shared tasks are taken: %v", len(f.Readable.IDs), err)
 	}
 }
 
@@ -271,14 +316,16 @@ func TestList_ReadsEveryPageFromAnIndex(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
 	execute(t, url, `
-		INSERT INTO tasks (tenant, id, seq, kind, user_id, state, cause, fingerprint, dead_letter, labels, created_at, doc)
+		INSERT INTO tasks (tenant, id, seq, kind, user_id, state, cause, fingerprint, error, dead_letter, labels, created_at, doc, schedule,
+			workflow)
 		SELECT 'school', 't' || i, i, 'kind' || i % 10, 'user' || i % 100, CASE WHEN i % 50 = 0 THEN 'running' ELSE 'completed' END,
-			CASE WHEN i % 20 = 0 THEN 'bug' END, CASE WHEN i % 20 = 0 THEN 'print' || i % 1000 END, i % 40 = 0,
+			CASE WHEN i % 20 = 0 THEN 'bug' END, CASE WHEN i % 20 = 0 THEN 'print' || i % 1000 END, CASE WHEN i % 20 = 0 THEN 'error' || i END, i % 40 = 0,
 			CASE WHEN i % 5 = 0 THEN jsonb_build_object('school', jsonb_build_object('class', i % 1000)) ELSE '{}' END,
-			now() - i * interval '1 minute', '{}'
+			now() - i * interval '1 minute', '{}', CASE WHEN i % 9 = 0 THEN 'nightly' || i % 50 END, CASE WHEN i % 7 = 0 THEN 'run' || i / 70 END
 		FROM generate_series(1, 20000) AS i`)
 	execute(t, url, "ANALYZE tasks")
-	unused := query(t, url, "SELECT indexrelname::text FROM pg_stat_user_indexes WHERE relname = 'tasks' AND indexrelname <> 'tasks_pkey'")
+	unused := query(t, url, `SELECT indexrelname::text FROM pg_stat_user_indexes WHERE relname = 'tasks'
+		AND indexrelname NOT IN ('tasks_pkey', 'tasks_incidents')`)
 	noon := time.Now()
 	for index, f := range map[string]task.Filter{
 		"tasks_by_time":        {CreatedBefore: &noon},
@@ -287,6 +334,9 @@ func TestList_ReadsEveryPageFromAnIndex(t *testing.T) {
 		"tasks_by_user":        {UserID: "user7"},
 		"tasks_dead_letters":   {DeadLetters: true},
 		"tasks_by_fingerprint": {Fingerprint: "print20"},
+		"tasks_by_schedule":    {Schedule: "nightly7"},
+		"tasks_by_workflow":    {Workflow: "run7"},
+		"tasks_failures":       {Search: "error 99"},
 		"tasks_by_label":       {Labels: map[string]string{"class": "17"}},
 	} {
 		f.Tenant, f.Limit = "school", task.DefaultPage
@@ -302,5 +352,67 @@ func TestList_ReadsEveryPageFromAnIndex(t *testing.T) {
 	}
 	if len(unused) > 0 {
 		t.Errorf("no list needs the indexes %v", unused)
+	}
+}
+
+func TestList_RefusesWhatIsTooMuch(t *testing.T) {
+	t.Parallel()
+	db := open(t, postgres.Config{})
+	for field, f := range map[string]task.Filter{
+		"ids":    {IDs: make([]string, task.MaxPage+1)},
+		"search": {Search: strings.Repeat("x", 257)},
+		"Search": {Search: strings.Repeat("x ", 9)},
+	} {
+		f.Tenant = "school"
+		if _, err := db.List(t.Context(), f); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), strings.ToLower(field)) {
+			t.Errorf("got %v, want Invalid for field %s", err, field)
+		}
+	}
+}
+
+// A campaign walks over the dead letters while it takes them off the list, and some fail again.
+func TestList_MeetsEachDeadLetterOnceWhileTheyAreReplayed(t *testing.T) {
+	t.Parallel()
+	db := open(t, postgres.Config{})
+	l := newLog(t)
+	var want, got []string
+	for i := range 30 {
+		id := fmt.Sprintf("t%02d", i)
+		want = append(want, id)
+		l.add("school", id, queued())
+		l.add("school", id, events.Failed{Cause: events.CauseBug, Error: "x"})
+	}
+	l.record(db)
+	f := task.Filter{Tenant: "school", DeadLetters: true, Limit: 7}
+	for {
+		page, err := db.List(t.Context(), f)
+		if err != nil || len(got) > len(want) {
+			t.Fatal(len(got), err)
+		}
+		got = append(got, ids(page.Tasks)...)
+		recorded := len(l.events)
+		for i, found := range page.Tasks {
+			l.add("school", found.ID, queued(func(q *events.Queued) { q.Dispatch, q.Replay = 2, &events.Replay{By: "admin"} }))
+			if i%2 == 0 {
+				l.add("school", found.ID, events.Failed{Cause: events.CauseBug, Error: "x"})
+			}
+		}
+		if err := db.Record(t.Context(), l.events[recorded:]); err != nil {
+			t.Fatal(err)
+		}
+		if f.Cursor = page.Next; f.Cursor == "" {
+			break
+		}
+	}
+	slices.Sort(got)
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	history, err := db.History(t.Context(), "school", "t29", 0, 0)
+	if err != nil || len(history) != 4 {
+		t.Fatalf("the history has %d events (%v)", len(history), err)
+	}
+	if q, err := events.DataAs[events.Queued](history[2]); err != nil || q.Replay == nil || q.Replay.By != "admin" {
+		t.Errorf("the replay is not in the history: %+v (%v)", q, err)
 	}
 }

@@ -33,17 +33,22 @@ func TestMigrate_RunsOnceHoweverManyCallIt(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	files, err := migrations.FS.ReadDir(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want []string
-	for _, f := range files {
-		want = append(want, f.Name())
-	}
-	if d := cmp.Diff(want, applied); d != "" {
+	if d := cmp.Diff(migrationFiles(t), applied); d != "" {
 		t.Error(d)
 	}
+}
+
+// migrationFiles returns the names of all migrations, in their order.
+func migrationFiles(tb testing.TB) (names []string) {
+	tb.Helper()
+	files, err := migrations.FS.ReadDir(".")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, f := range files {
+		names = append(names, f.Name())
+	}
+	return names
 }
 
 func TestMigrations_LeaveNothingOnTheirWayDown(t *testing.T) {

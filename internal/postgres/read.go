@@ -23,12 +23,10 @@ func (db *DB) Get(ctx context.Context, tenant, id string) (task.Task, error) {
 	if !tokens(tenant, id) {
 		return task.Task{}, notFound(id)
 	}
-	ctx, cancel := context.WithTimeout(ctx, db.readTimeout)
-	defer cancel()
 	var doc, raw, input, result []byte
-	err := db.pool.QueryRow(ctx, getTask, tenant, id).Scan(&doc, &raw, &input, &result)
+	err := askRow(ctx, db.of(tenant), getTask, []any{tenant, id}, func(row pgx.Row) error { return row.Scan(&doc, &raw, &input, &result) })
 	if err != nil {
-		return task.Task{}, fmt.Errorf("get task %s: %w", id, classify(err))
+		return task.Task{}, fmt.Errorf("get task %s: %w", id, err)
 	}
 	t, err := decodeTask(doc, raw)
 	if err != nil {
@@ -55,8 +53,6 @@ func (db *DB) History(ctx context.Context, tenant, id string, after uint64, limi
 	if !tokens(tenant, id) {
 		return nil, notFound(id)
 	}
-	ctx, cancel := context.WithTimeout(ctx, db.readTimeout)
-	defer cancel()
 	after = min(after, 1<<63-1)
 	var found []events.Event
 	var exists bool
@@ -66,8 +62,8 @@ func (db *DB) History(ctx context.Context, tenant, id string, after uint64, limi
 		return err
 	})
 	q.Queue(hasHistory, tenant, id).QueryRow(func(row pgx.Row) error { return row.Scan(&exists) })
-	if err := db.pool.SendBatch(ctx, &q).Close(); err != nil {
-		return nil, fmt.Errorf("history of task %s: %w", id, classify(err))
+	if err := db.of(tenant)(ctx, &q); err != nil {
+		return nil, fmt.Errorf("history of task %s: %w", id, err)
 	}
 	if !exists {
 		return nil, notFound(id)
@@ -77,15 +73,21 @@ func (db *DB) History(ctx context.Context, tenant, id string, after uint64, limi
 
 func scanEvent(row pgx.CollectableRow, tenant, id string) (events.Event, error) {
 	e := events.Event{Tenant: tenant, Task: id}
+	err := scanInto(row, &e)
+	return e, err
+}
+
+// scanInto reads the columns of listHistory into e, and those behind them into more.
+func scanInto(row pgx.CollectableRow, e *events.Event, more ...any) error {
 	var seq int64
 	var nanos int16
 	var data, raw []byte
-	err := row.Scan(&seq, &e.ID, &e.Type, &e.Source, &e.Time, &nanos, &e.TraceParent, &data, &raw)
+	err := row.Scan(append([]any{&seq, &e.ID, &e.Type, &e.Source, &e.Time, &nanos, &e.TraceParent, &data, &raw}, more...)...)
 	e.Seq, e.Time = uint64(seq), e.Time.UTC().Add(time.Duration(nanos))
 	if e.Data = data; data == nil {
 		e.Data = raw
 	}
-	return e, err
+	return err
 }
 
 func tokens(tenant, id string) bool {

@@ -28,6 +28,8 @@ const (
 // kept in task_events with its raw body and the reason, logged, and counted in SetAside, once. Recorded again while the
 // task has not moved beyond it, by a program or after events that make sense of it, it finds its place.
 //
+// What an event adds to the cost of its task goes into the ledger: see Spent.
+//
 // Each batch is one transaction (several above 4,096 events or 16 MiB), together with the recorder's position. It is synced
 // to disk when Record returns, although the log is the truth: the caller acknowledges the batch then, and nobody would
 // deliver again what a crash of Postgres took away. A batch of 1,000 hides that cost.
@@ -154,7 +156,8 @@ const (
 		JOIN tasks t ON t.tenant = k.tenant AND t.id = k.id`
 
 	movePosition = `
-		UPDATE recorder_position SET seq = $1, event_time = $2, recorded_at = now()
+		UPDATE recorder_position SET seq = $1, event_time = $2, recorded_at = now(), own_seq = $1,
+			backfill_to = CASE own_seq WHEN seq THEN backfill_to ELSE seq END
 		WHERE seq <= $1`
 )
 

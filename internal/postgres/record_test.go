@@ -100,20 +100,31 @@ func drawPayload(r *rapid.T, t task.Task) events.Payload {
 		q.Dispatch, q.UserID, q.RequestHash, q.Deadline = t.Dispatch+1, text, "abc", &until
 		q.Input, _ = json.Marshal(map[string]string{"text": text})
 		q.Labels = map[string]string{text + "label": text}
+		q.NotBefore, q.ExpiresAt, q.TimeoutMS, q.Cost = &until, &until, 1000, 1.5
+		q.Origin = &events.Origin{Schedule: text, Tick: &until, Workflow: text, Step: text}
 	})
+	ref := &events.Reference{Key: text, Bytes: 1 << 20, SHA256: "abc"}
 	var next []events.Payload
 	switch t.State {
 	case "":
 		next = []events.Payload{queued, queued, queued, events.Failed{Cause: events.CauseUndecodable, Error: text, Raw: []byte(text + "\x00")}}
 	case task.Queued, task.Retrying:
-		started := events.Started{Attempt: t.Attempt + 1, Dispatch: t.Dispatch, Worker: text}
+		started := events.Started{Attempt: t.Attempt + 1, Dispatch: t.Dispatch, Worker: text, Version: text}
 		next = []events.Payload{started, started, started, events.Cancelled{By: text}}
+	case task.Waiting:
+		resume := events.Queued{Kind: t.Kind, Input: t.Input, Dispatch: t.Dispatch + 1, UserID: t.UserID, Resume: &events.Resume{Wait: t.Wait.For, Seq: t.Wait.Seq}}
+		next = []events.Payload{resume, resume, events.Signalled{Name: "go", Data: json.RawMessage(`1`), By: text}, events.Cancelled{By: text}}
 	case task.Running:
 		next = []events.Payload{
 			events.Step{Attempt: t.Attempt, Name: text, Output: json.RawMessage(`[1,  2]`), Usage: usage},
 			events.Step{Attempt: t.Attempt, Name: text, Output: json.RawMessage(`null`)},
 			events.Started{Attempt: t.Attempt + 1, Dispatch: t.Dispatch, Worker: text},
+			events.Step{Attempt: t.Attempt, Name: text, OutputRef: ref, Usage: usage},
 			events.Retrying{Attempt: t.Attempt, Cause: events.CauseProvider, Error: text, NextAt: until},
+			events.Waiting{Attempt: t.Attempt, Wait: events.WaitTime, Name: text, Until: &until, Message: text, Usage: usage},
+			events.Waiting{Attempt: t.Attempt, Wait: events.WaitSignal, Name: text, Message: text},
+			events.Signalled{Name: "go", By: text},
+			events.Completed{Attempt: t.Attempt, ResultRef: ref, Usage: *usage, Provenance: events.Provenance{GeneratedBy: text}},
 			events.Completed{Attempt: t.Attempt, Result: json.RawMessage(`{"text":  "a\u0000b"}`), Usage: *usage, Provenance: events.Provenance{GeneratedBy: text}},
 			events.Failed{Attempts: t.Attempt, Cause: events.CauseBug, Error: text, Usage: usage},
 		}

@@ -17,8 +17,29 @@ import (
 type taskRow struct {
 	task.Task
 	doc, labels        string
-	cause, fingerprint *string
-	raw                []byte
+	schedule, workflow *string
+	failureRow
+	raw []byte
+}
+
+// failureRow is what a row says of the last failure.
+type failureRow struct {
+	cause, fingerprint, error *string
+	failedAt                  *time.Time
+}
+
+func newFailureRow(t task.Task) (row failureRow) {
+	f := t.Failure
+	if f == nil {
+		return row
+	}
+	text := searched(f.Error)
+	row.cause, row.fingerprint, row.error = optional(indexed(string(f.Cause))), optional(task.Fingerprint(f.Cause, f.Error)), &text
+	if t.State == task.Failed {
+		at := t.FinishedAt.Truncate(time.Microsecond)
+		row.failedAt = &at
+	}
+	return row
 }
 
 func newTaskRow(t task.Task) (taskRow, error) {
@@ -26,13 +47,15 @@ func newTaskRow(t task.Task) (taskRow, error) {
 	if err != nil {
 		return taskRow{}, err
 	}
-	row := taskRow{Task: t, doc: string(doc)}
+	row := taskRow{Task: t, doc: string(doc), failureRow: newFailureRow(t)}
 	if row.labels, err = labelDocument(t.Tenant, t.Labels); err != nil {
 		return taskRow{}, err
 	}
-	if f := t.Failure; f != nil {
-		row.cause, row.raw = optional(indexed(string(f.Cause))), f.Raw
-		row.fingerprint = optional(task.Fingerprint(f.Cause, f.Error))
+	if o := t.Origin; o != nil {
+		row.schedule, row.workflow = optional(indexed(o.Schedule)), optional(indexed(o.Workflow))
+	}
+	if t.Failure != nil {
+		row.raw = t.Failure.Raw
 	}
 	return row, nil
 }
@@ -42,16 +65,16 @@ func newTaskRow(t task.Task) (taskRow, error) {
 const (
 	updateTasks = `
 		UPDATE tasks SET seq = n.seq, state = n.state, cause = n.cause, fingerprint = n.fingerprint,
-			dead_letter = n.dead_letter, doc = n.doc::json, raw = n.raw
+			dead_letter = n.dead_letter, doc = n.doc::json, raw = n.raw, error = n.error, failed_at = n.failed_at
 		FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::text[],
-				$9::bytea[])
-			AS n (tenant, id, seq, state, cause, fingerprint, dead_letter, doc, raw)
+				$9::bytea[], $10::text[], $11::timestamptz[])
+			AS n (tenant, id, seq, state, cause, fingerprint, dead_letter, doc, raw, error, failed_at)
 		WHERE tasks.tenant = n.tenant AND tasks.id = n.id`
 
 	onlyNewer = ` AND n.seq > tasks.seq`
 
 	requeueTask = `
-		UPDATE tasks SET kind = $3, user_id = $4, labels = $5, input = $6
+		UPDATE tasks SET kind = $3, user_id = $4, labels = $5, input = $6, schedule = $7, workflow = $8
 		WHERE tenant = $1 AND id = $2`
 
 	insertResult = `
@@ -65,6 +88,7 @@ const (
 func (db *DB) storeTasks(ctx context.Context, tx pgx.Tx, all states, repeated bool, last events.Event) error {
 	var created, advanced []taskRow
 	var completed [][]any
+	var bills []bill
 	var q pgx.Batch
 	for _, s := range all.order {
 		if !s.changed {
@@ -80,8 +104,10 @@ func (db *DB) storeTasks(ctx context.Context, tx pgx.Tx, all states, repeated bo
 			created = append(created, row)
 		}
 		if s.stored && s.requeued {
-			q.Queue(requeueTask, row.Tenant, row.ID, indexed(row.Kind), indexed(row.UserID), row.labels, body(row.Input))
+			q.Queue(requeueTask, row.Tenant, row.ID, indexed(row.Kind), indexed(row.UserID), row.labels, body(row.Input),
+				row.schedule, row.workflow)
 		}
+		bills = append(bills, s.bills...)
 		if s.completed {
 			row, err := resultRow(s.task)
 			if err != nil {
@@ -102,6 +128,9 @@ func (db *DB) storeTasks(ctx context.Context, tx pgx.Tx, all states, repeated bo
 			q.Queue(insertResult, row...)
 		}
 		completed = nil
+	}
+	if len(bills) > 0 {
+		queueBills(&q, bills)
 	}
 	q.Queue(movePosition, int64(last.Seq), last.Time.Truncate(time.Microsecond))
 	if err := tx.SendBatch(ctx, &q).Close(); err != nil {
@@ -126,7 +155,7 @@ func copyRows(ctx context.Context, tx pgx.Tx, table string, columns []string, n 
 func taskColumns() []string {
 	return []string{
 		"tenant", "id", "seq", "kind", "user_id", "state", "cause", "fingerprint", "dead_letter", "labels", "created_at", "doc",
-		"input", "raw",
+		"input", "raw", "schedule", "workflow", "error", "failed_at",
 	}
 }
 
@@ -134,7 +163,8 @@ func taskColumns() []string {
 func (r taskRow) values() []any {
 	return []any{
 		r.Tenant, r.ID, int64(r.Seq), indexed(r.Kind), indexed(r.UserID), string(r.State), r.cause, r.fingerprint, r.DeadLetter(),
-		r.labels, r.CreatedAt.Truncate(time.Microsecond), r.doc, body(r.Input), r.raw,
+		r.labels, r.CreatedAt.Truncate(time.Microsecond), r.doc, body(r.Input), r.raw, r.schedule, r.workflow, r.error,
+		r.failedAt,
 	}
 }
 
@@ -150,6 +180,8 @@ func advancedArgs(rows []taskRow) []any {
 		column(rows, func(r taskRow) bool { return r.DeadLetter() }),
 		column(rows, func(r taskRow) string { return r.doc }),
 		column(rows, func(r taskRow) []byte { return r.raw }),
+		column(rows, func(r taskRow) *string { return r.error }),
+		column(rows, func(r taskRow) *time.Time { return r.failedAt }),
 	}
 }
 

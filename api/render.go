@@ -1,0 +1,54 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/markdown"
+	"github.com/toolboxai/orchestrator/internal/task"
+)
+
+// lessonKind is the kind whose results are lessons.
+const lessonKind = "content"
+
+// pageAnswer is an HTML page.
+type pageAnswer string
+
+// VisitGetTaskPageResponse implements GetTaskPageResponseObject.
+func (p pageAnswer) VisitGetTaskPageResponse(w http.ResponseWriter) error {
+	h := w.Header()
+	h.Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
+	h.Set(echo.HeaderContentSecurityPolicy, markdown.PagePolicy())
+	w.WriteHeader(http.StatusOK)
+	_, err := io.WriteString(w, string(p))
+	return err
+}
+
+// GetTaskPage implements StrictServerInterface.
+func (s *Server) GetTaskPage(ctx context.Context, r GetTaskPageRequestObject) (GetTaskPageResponseObject, error) {
+	_, t, err := s.readable(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case t.Kind != lessonKind:
+		return nil, fault.New(fault.NotFound, "only tasks of kind %s have a page, and %s is a %s", lessonKind, t.ID, t.Kind)
+	case t.State != task.Completed:
+		return nil, fault.New(fault.Conflict, "the task is %s: it has a page once it is completed", t.State)
+	}
+	var lesson markdown.Lesson
+	if err := json.Unmarshal(t.Result, &lesson); err != nil {
+		return nil, fmt.Errorf("read the lesson of task %s: %w", t.ID, err)
+	}
+	page, err := markdown.Page(lesson)
+	if err != nil {
+		return nil, err
+	}
+	return pageAnswer(page), nil
+}

@@ -1,0 +1,111 @@
+package api
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/toolboxai/orchestrator/internal/audit"
+	"github.com/toolboxai/orchestrator/internal/auth"
+	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/school"
+	"github.com/toolboxai/orchestrator/internal/task"
+)
+
+// Sharing knows what students and parents may read beside what is theirs. *school.Service has it.
+type Sharing interface {
+	// Readable reports whether a task of owner is shared with a class of p, or of a child of p, or is a child's own.
+	Readable(ctx context.Context, p auth.Principal, owner, task string) (bool, error)
+	// SharedTasks returns the ids of what p may read beside their own, the newest first, at most 1,000.
+	SharedTasks(ctx context.Context, p auth.Principal) ([]string, error)
+}
+
+// Students knows whose data is a student's. *school.Service has it.
+type Students interface {
+	// IsStudent reports whether a user of the tenant is a student. Somebody it does not know is none.
+	IsStudent(ctx context.Context, tenant, user string) (bool, error)
+}
+
+var (
+	_ Sharing  = (*school.Service)(nil)
+	_ Students = (*school.Service)(nil)
+)
+
+// readable returns a task that the caller reaches to read it, and puts on record who looks at a student's. One that they may not read
+// does not exist for them.
+func (s *Server) readable(ctx context.Context, id string) (auth.Principal, task.Task, error) {
+	p, reach, err := caller(ctx)
+	if err != nil {
+		return p, task.Task{}, err
+	}
+	t, err := s.cfg.Tasks.Get(ctx, p.Tenant, id)
+	if err != nil {
+		return p, task.Task{}, err
+	}
+	may := reach >= auth.Tenant || reach >= auth.Own && t.UserID == p.UserID
+	if !may && reach >= auth.Shared {
+		if may, err = s.cfg.Sharing.Readable(ctx, p, t.UserID, t.ID); err != nil {
+			return p, task.Task{}, err
+		}
+	}
+	if !may {
+		return p, task.Task{}, fault.New(fault.NotFound, "there is no task %q", clip(id))
+	}
+	if err := s.noteAccess(ctx, p, t); err != nil {
+		return p, task.Task{}, err
+	}
+	return p, t, nil
+}
+
+// noteAccess puts on record that p looks at t when it is a student's and not p's own. What cannot be put on record is not shown.
+func (s *Server) noteAccess(ctx context.Context, p auth.Principal, t task.Task) error {
+	if p.UserID == t.UserID || !s.students.is(ctx, t.Tenant, t.UserID) {
+		return nil
+	}
+	c := callOf(ctx)
+	return s.cfg.Access.RecordAccess(ctx, audit.Access{
+		Tenant: t.Tenant, Actor: p.UserID, Student: t.UserID, Resource: "task " + t.ID, Route: c.route, IP: addressText(c.ip),
+	})
+}
+
+// How long, and of how many users, it is remembered whether they are students. A teacher who becomes a student, or the other way round, is
+// told apart that much later.
+const (
+	studentsFor   = 5 * time.Minute
+	studentsKnown = 10_000
+)
+
+// students remembers who is a student, so that reading a task asks no database. It is safe for concurrent use.
+type students struct {
+	port Students
+
+	mu    sync.Mutex
+	known map[[2]string]studentMark
+}
+
+type studentMark struct {
+	student bool
+	until   time.Time
+}
+
+// is reports whether a user is a student. While nobody can say, everybody counts as one: a record too many does no harm.
+func (s *students) is(ctx context.Context, tenant, user string) bool {
+	key, now := [2]string{tenant, user}, time.Now()
+	s.mu.Lock()
+	mark, ok := s.known[key]
+	s.mu.Unlock()
+	if ok && now.Before(mark.until) {
+		return mark.student
+	}
+	student, err := s.port.IsStudent(ctx, tenant, user)
+	if err != nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil || len(s.known) >= studentsKnown { // who is asked about next comes to be known again
+		s.known = map[[2]string]studentMark{}
+	}
+	s.known[key] = studentMark{student, now.Add(studentsFor)}
+	return student
+}

@@ -1,0 +1,189 @@
+package privacy_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/privacy"
+)
+
+// world is what a janitor deletes from: an archive that follows the log by one look, and a broker.
+type world struct {
+	mu        sync.Mutex
+	erasure   *privacy.Erasure
+	archive   map[string]bool // task: open
+	broker    map[string]bool // task: open
+	away      bool
+	elsewhere int
+	noted     []string
+	keep      privacy.Retention
+	access    int
+	audited   time.Time
+}
+
+func (w *world) ClaimErasure(context.Context, time.Duration) (privacy.Erasure, bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.away {
+		return privacy.Erasure{}, false, fault.New(fault.Unavailable, "away")
+	}
+	if w.erasure == nil || w.erasure.State != privacy.Waiting {
+		return privacy.Erasure{}, false, nil
+	}
+	w.erasure.State = privacy.Running
+	return *w.erasure, true, nil
+}
+
+func (w *world) NoteErasure(_ context.Context, e privacy.Erasure) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.erasure = &e
+	w.noted = append(w.noted, e.State+e.Error)
+	return nil
+}
+
+func (w *world) CaughtUp(context.Context) (bool, error) { return true, nil }
+
+func (w *world) TasksOf(_ context.Context, _, _ string, limit int) ([]privacy.Kept, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []privacy.Kept
+	for id, open := range w.archive {
+		if out = append(out, privacy.Kept{ID: id, Open: open}); len(out) == limit {
+			break
+		}
+	}
+	for id, open := range w.broker { // the recorder comes by
+		w.archive[id] = open
+	}
+	return out, nil
+}
+
+func (w *world) TasksBefore(ctx context.Context, _ string, _ time.Time, limit int) ([]privacy.Kept, error) {
+	all, err := w.TasksOf(ctx, "", "", limit)
+	return slices.DeleteFunc(all, func(k privacy.Kept) bool { return k.Open }), err
+}
+
+func (w *world) DeleteTasks(_ context.Context, _ string, ids []string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range ids {
+		if _, kept := w.broker[id]; kept {
+			return errors.New("the log would bring it back")
+		}
+		delete(w.archive, id)
+	}
+	return nil
+}
+
+func (w *world) Retentions(context.Context) ([]privacy.Retention, error) {
+	return []privacy.Retention{w.keep}, nil
+}
+
+func (w *world) DeleteAccess(_ context.Context, _ string, _ time.Time, limit int) (int, error) {
+	n := min(limit, w.access)
+	w.access -= n
+	return n, nil
+}
+
+func (w *world) cancel(_ context.Context, _, id string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, ok := w.broker[id]; !ok {
+		return fault.New(fault.NotFound, "no task")
+	}
+	w.broker[id] = false
+	return nil
+}
+
+func (w *world) forget(_ context.Context, _, id string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.broker, id)
+	return nil
+}
+
+func (w *world) janitor(t *testing.T) (stop func()) {
+	j, err := privacy.NewJanitor(privacy.JanitorConfig{
+		Backlog: w, Cancel: w.cancel, Forget: w.forget,
+		PurgeAudit:     func(_ context.Context, _ string, before time.Time) error { w.audited = before; return nil },
+		EraseElsewhere: func(context.Context, string, string) error { w.elsewhere++; return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- j.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestJanitor_ErasesOnlyWhenNothingCanArriveAnyMore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{
+			erasure: &privacy.Erasure{ID: "e", Tenant: "school", UserID: "u", State: privacy.Waiting, RequestedAt: time.Now()},
+			archive: map[string]bool{"running": true, "lost": true}, broker: map[string]bool{"running": true, "late": false},
+		}
+		for range 450 { // several pages
+			id := time.Now().Add(time.Duration(len(w.archive))).Format(time.RFC3339Nano)
+			w.archive[id], w.broker[id] = false, false
+		}
+		stop := w.janitor(t)
+		<-time.After(30 * time.Second)
+		w.mu.Lock()
+		if w.erasure.State == privacy.Done {
+			t.Error("it is done while what was under way may still arrive")
+		}
+		w.mu.Unlock()
+		<-time.After(60 * time.Second)
+		stop()
+		if w.erasure.State != privacy.Done || len(w.archive) != 0 || len(w.broker) != 0 || w.erasure.ErasedTasks != 453 || w.elsewhere == 0 {
+			t.Errorf("erasure %+v, %d tasks archived, %d in the broker", w.erasure, len(w.archive), len(w.broker))
+		}
+	})
+}
+
+func TestJanitor_GoesOnAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{away: true, archive: map[string]bool{}, erasure: &privacy.Erasure{ID: "e", State: privacy.Waiting, RequestedAt: time.Now().Add(-time.Hour)}}
+		stop := w.janitor(t)
+		<-time.After(time.Minute)
+		w.mu.Lock()
+		w.away = false
+		w.mu.Unlock()
+		<-time.After(time.Minute)
+		stop()
+		if w.erasure.State != privacy.Done {
+			t.Errorf("erasure %+v", w.erasure)
+		}
+	})
+}
+
+func TestJanitor_DeletesWhatIsTooOld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{archive: map[string]bool{"old": false, "open": true}, broker: map[string]bool{}, access: 2500, keep: privacy.Retention{Tenant: "school", Tasks: 30, Access: 400, Audit: 365}}
+		stop := w.janitor(t)
+		<-time.After(time.Second)
+		stop()
+		if _, kept := w.archive["old"]; kept || len(w.archive) != 1 || w.access != 0 {
+			t.Errorf("kept %v and %d entries of access", w.archive, w.access)
+		}
+		if days := time.Since(w.audited).Hours() / 24; days < 364 || days > 366 {
+			t.Errorf("the audit is purged from before %v", w.audited)
+		}
+	})
+}

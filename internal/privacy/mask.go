@@ -1,0 +1,182 @@
+package privacy
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+var (
+	email = regexp.MustCompile(`[\pL\pN._%+-]{1,64}@[\pL\pN-]{1,63}(?:\.[\pL\pN-]{1,63}){1,8}`)
+	// phone takes international numbers, and the form in which they are written in North America. Other national forms cannot be told
+	// from the numbers of a lesson.
+	phone = regexp.MustCompile(`\+\d[\d ()./-]{6,18}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}`)
+	// pseudonym is what a model may make of ours.
+	pseudonym = regexp.MustCompile(`(?i)(?:PERSON_\d{1,3}[A-Z]?|EMAIL_\d{1,3}|PHONE_\d{1,3})`)
+)
+
+// maxMasked bounds how many people one call hides.
+const maxMasked = 64
+
+// mask gives what is to be hidden its pseudonyms, and back.
+type mask struct {
+	names  []name            // longest first
+	tokens map[string]string // what is hidden, in lower case, to its pseudonym
+	hidden map[string]string // pseudonym to what it stands for, as it was written first
+	count  map[string]int    // of each sort
+	taken  func(string) bool
+}
+
+// name is what stands for a person in a text.
+type name struct {
+	text  string
+	token string
+	exact bool // with these capitals only: a part of a name may be a word of the language
+}
+
+// newMask returns a mask for texts that may hold names. A pseudonym that stands in one of texts already is not used.
+func newMask(names []string, texts ...string) *mask {
+	m := &mask{tokens: map[string]string{}, hidden: map[string]string{}, count: map[string]int{}}
+	present := map[string]bool{}
+	for _, text := range texts {
+		for _, found := range pseudonym.FindAllString(text, -1) {
+			present[strings.ToUpper(found)] = true
+		}
+	}
+	m.taken = func(token string) bool { return present[token] || present[token+"A"] }
+	for _, full := range names[:min(len(names), maxMasked)] {
+		if strings.TrimSpace(full) == "" {
+			continue
+		}
+		token := m.next("PERSON")
+		m.add(full, token, false)
+		if parts := strings.Fields(full); len(parts) > 1 {
+			for i, part := range parts[:min(len(parts), 26)] {
+				if utf8.RuneCountInString(part) >= 3 {
+					m.add(part, token+string(rune('A'+i)), true)
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(m.names, func(a, b name) int { return len(b.text) - len(a.text) })
+	return m
+}
+
+func (m *mask) add(text, token string, exact bool) {
+	forms := []string{text}
+	if escaped := escape(text); escaped != text {
+		forms = append(forms, escaped) // as it stands in a prompt's JSON
+	}
+	for _, form := range forms {
+		m.names = append(m.names, name{form, token, exact})
+	}
+	if _, known := m.hidden[token]; !known {
+		m.hidden[token] = text
+	}
+}
+
+func (m *mask) next(sort string) string {
+	for {
+		m.count[sort]++
+		if token := fmt.Sprintf("%s_%d", sort, m.count[sort]); !m.taken(token) {
+			return token
+		}
+	}
+}
+
+// empty reports whether nothing was hidden and there is nobody to hide.
+func (m *mask) empty() bool { return len(m.hidden) == 0 }
+
+// hide returns text under pseudonyms.
+func (m *mask) hide(text string) string {
+	for sort, form := range map[string]*regexp.Regexp{"EMAIL": email, "PHONE": phone} {
+		text = form.ReplaceAllStringFunc(text, func(found string) string { return m.token(sort, found) })
+	}
+	for _, n := range m.names {
+		text = replaceWord(text, n)
+	}
+	return text
+}
+
+// token returns the pseudonym of an address or a number; those beyond what fits three digits share the last one's fate of being
+// cut out for good.
+func (m *mask) token(sort, found string) string {
+	key := strings.ToLower(found)
+	if token, ok := m.tokens[key]; ok {
+		return token
+	}
+	if m.count[sort] >= 900 {
+		return "[withheld]"
+	}
+	token := m.next(sort)
+	m.tokens[key], m.hidden[token] = token, found
+	return token
+}
+
+// replaceWord puts a name's pseudonym in its place wherever it stands as whole words.
+func replaceWord(text string, n name) string {
+	var out strings.Builder
+	rest, before := text, ' '
+	for {
+		at, length := index(rest, n)
+		if at < 0 {
+			out.WriteString(rest)
+			return out.String()
+		}
+		prev := before
+		if at > 0 {
+			prev, _ = utf8.DecodeLastRuneInString(rest[:at])
+		}
+		after, _ := utf8.DecodeRuneInString(rest[at+length:])
+		out.WriteString(rest[:at])
+		if partOfWord(prev) || at+length < len(rest) && partOfWord(after) {
+			out.WriteString(rest[at : at+length])
+		} else {
+			out.WriteString(n.token)
+		}
+		before, _ = utf8.DecodeLastRuneInString(rest[:at+length])
+		rest = rest[at+length:]
+	}
+}
+
+func partOfWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' }
+
+// index returns where n stands first in text, and how many bytes it has there.
+func index(text string, n name) (at, length int) {
+	if n.exact {
+		return strings.Index(text, n.text), len(n.text)
+	}
+	want := []rune(strings.ToLower(n.text))
+	for i := range text {
+		if end, ok := hasFold(text[i:], want); ok {
+			return i, end
+		}
+	}
+	return -1, 0
+}
+
+// hasFold reports whether text begins with want, which is in lower case, and how many bytes that takes.
+func hasFold(text string, want []rune) (int, bool) {
+	at := 0
+	for _, w := range want {
+		r, size := utf8.DecodeRuneInString(text[at:])
+		if size == 0 || unicode.ToLower(r) != w {
+			return 0, false
+		}
+		at += size
+	}
+	return at, true
+}
+
+// escape returns s as it stands within a JSON string.
+func escape(s string) string {
+	quoted, err := json.Marshal(s)
+	if err != nil {
+		return s
+	}
+	return string(quoted[1 : len(quoted)-1])
+}
