@@ -13,21 +13,38 @@ help: ## print the targets
 dev: ## run everything on embedded services: API on http://127.0.0.1:8009 (ARGS="--port 9000")
 	go run ./cmd/toolboxai dev $(ARGS)
 
+# The counts that processes share are tested on a real Redis.
+.PHONY: redis
+redis:
+	@command -v redis-server >/dev/null || { echo "installing redis-server, which tests need"; \
+	  if command -v apt-get >/dev/null; then $(if $(filter 0,$(shell id -u)),,sudo) sh -c 'apt-get update -q && apt-get install -qy --no-install-recommends redis-server'; \
+	  elif command -v brew >/dev/null; then brew install redis; \
+	  else echo "install redis-server (https://redis.io/docs/latest/operate/oss_and_stack/install/) and try again"; exit 1; fi; }
+
 .PHONY: test
-test: ## run all tests; starts the Postgres that they need (ARGS="-race")
+test: redis ## run all tests; installs and starts the Postgres and Redis that they need (ARGS="-race")
 	go run ./internal/postgres/pgtest/cmd -- go test $(ARGS) ./...
 
 .PHONY: race
-race: ## run the tests of what runs in parallel with the race detector
+race: redis ## run the tests of what runs in parallel with the race detector
 	go run ./internal/postgres/pgtest/cmd -- go test -race -count=1 ./events/... ./internal/... ./nats/... ./workers/... ./api/...
 
+.PHONY: chaos
+chaos: redis ## run the platform's processes under faults for about 4 minutes (ARGS="-seed 7 -duration 30m -json")
+	go run ./internal/postgres/pgtest/cmd -- go test -tags chaos -count=1 -v -timeout 0 -run '^TestChaos$$' ./internal/chaos -args $(ARGS)
+
 .PHONY: bench
-bench: ## measure the ratios of BENCHMARKS.md in one run
+bench: redis ## measure the ratios of BENCHMARKS.md, and the platform beside two job libraries
 	go run ./internal/postgres/pgtest/cmd -- go run ./bench
+	cd bench/rivals && go run .
 
 .PHONY: lint
 lint: ## check style and common faults
 	go run $(LINT) run ./...
+
+.PHONY: chart
+chart: ## hold the Kubernetes chart against an API server's rules, KEDA's and our own; no cluster is needed
+	cd deploy/check && go vet ./... && go test $(ARGS) ./...
 
 .PHONY: generate
 generate: ## write generated code anew: api/api.gen.go from api/openapi.yaml
