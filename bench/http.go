@@ -12,7 +12,17 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/toolboxai/orchestrator/api"
+	"github.com/toolboxai/orchestrator/internal/audit"
 	"github.com/toolboxai/orchestrator/internal/auth"
+	"github.com/toolboxai/orchestrator/nats"
+)
+
+// noSchedules, noCampaigns and noLedger stand for what submissions do not touch: a call would panic.
+type (
+	noSchedules struct{ api.ScheduleBook }
+	noCampaigns struct{ api.CampaignBook }
+	noLedger    struct{ api.Ledger }
+	noAuditLog  struct{ audit.Reader }
 )
 
 // http measures submissions over HTTP beside a handler that reads the body and answers 202 at once. Both servers and their
@@ -23,7 +33,19 @@ func (b *bench) http(ctx context.Context) error {
 		return err
 	}
 	dev := auth.DevPrincipal()
-	server, err := api.New(api.Config{Tasks: s, Catalog: catalog, DevPrincipal: &dev})
+	fleet, err := nats.NewFleet(b.conn, nats.FleetConfig{})
+	if err != nil {
+		return err
+	}
+	defer fleet.Close()
+	policies, err := nats.NewPolicyStore(b.js, b.logger)
+	if err != nil {
+		return err
+	}
+	server, err := api.New(api.Config{
+		Tasks: s, Catalog: catalog, DevPrincipal: &dev, Workers: fleet, Backlogs: nats.NewDispatcherClient(b.conn), Policies: policies,
+		Audit: nats.NewAudit(b.js, nats.AuditConfig{}), AuditLog: noAuditLog{}, Schedules: noSchedules{}, Campaigns: noCampaigns{}, Ledger: noLedger{},
+	})
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ import (
 )
 
 // roles measures CPU per task and peak memory of each role as a process of its own: 10,000 tasks are submitted over HTTP
-// while no worker runs, then one worker does them all with the offline composer, the recorder copies them, and the notifier tells
+// while no worker runs, the dispatcher holds them, then one worker does them all with the offline composer, the recorder copies them, and the notifier tells
 // of them to a local stand-in of Pusher.
 func (b *bench) roles(ctx context.Context) error {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
@@ -68,6 +68,11 @@ func (b *bench) roles(ctx context.Context) error {
 		return err
 	}
 	defer api.stop()
+	dispatcher, err := p.start(ctx, "dispatcher")
+	if err != nil {
+		return err
+	}
+	defer dispatcher.stop()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
 	if err := awaitHealthy(ctx, client, base); err != nil {
 		return err
@@ -84,10 +89,10 @@ func (b *bench) roles(ctx context.Context) error {
 		return err
 	}
 	defer worker.stop()
-	if err := b.awaitEmpty(ctx); err != nil {
+	if err := b.awaitDone(ctx); err != nil {
 		return err
 	}
-	if err := b.report(worker, "worker", n); err != nil {
+	if err := errors.Join(b.report(worker, "worker", n), b.report(dispatcher, "dispatcher", n)); err != nil {
 		return err
 	}
 	recorder, err := p.start(ctx, "recorder")
@@ -102,6 +107,15 @@ func (b *bench) roles(ctx context.Context) error {
 		return err
 	}
 	return b.notifier(ctx, p, n)
+}
+
+// awaitDone returns when the dispatcher knows of nothing that waits or runs.
+func (b *bench) awaitDone(ctx context.Context) error {
+	dispatcher := nats.NewDispatcherClient(b.conn)
+	return poll(ctx, func() bool {
+		all, err := dispatcher.Backlog(ctx)
+		return err == nil && !slices.ContainsFunc(all, func(k task.Backlog) bool { return k.Pending+k.Running+k.Later > 0 })
+	})
 }
 
 // notifier measures the notifier over what is on the log.

@@ -26,6 +26,12 @@ type exchange struct{ step, prompt, text string }
 // recordAnswers runs the quiz that the tests submit on the composer and keeps what was asked and answered.
 func recordAnswers(t *testing.T) *answers {
 	t.Helper()
+	return recordAnswersTo(t, quizBody)
+}
+
+// recordAnswersTo does so with a quiz of another input.
+func recordAnswersTo(t *testing.T, quiz string) *answers {
+	t.Helper()
 	a := &answers{seen: map[string]int{}}
 	all, err := agents.All(&eavesdropper{composer.New(), a})
 	if err != nil {
@@ -34,7 +40,7 @@ func recordAnswers(t *testing.T) *answers {
 	var body struct {
 		Input json.RawMessage `json:"input"`
 	}
-	if err := json.Unmarshal([]byte(quizBody), &body); err != nil {
+	if err := json.Unmarshal([]byte(quiz), &body); err != nil {
 		t.Fatal(err)
 	}
 	for _, agent := range all {

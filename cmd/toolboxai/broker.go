@@ -22,6 +22,7 @@ type broker struct {
 	js         jetstream.JetStream
 	log        *nats.Log
 	queue      *nats.Queue
+	blobs      *nats.Blobs
 	syncAlways bool
 }
 
@@ -53,7 +54,7 @@ func openBroker(cfg Config, logger *slog.Logger, name string, embedded *nats.Emb
 		conn.Close()
 		return nil, err
 	}
-	b := &broker{conn: conn, js: js, log: nats.NewLog(js, nats.LogConfig{Logger: logger}), queue: queue, syncAlways: cfg.NATSSync}
+	b := &broker{conn: conn, js: js, log: nats.NewLog(js, nats.LogConfig{Logger: logger}), queue: queue, blobs: nats.NewBlobs(js), syncAlways: cfg.NATSSync}
 	if embedded != nil {
 		b.syncAlways = embedded.SyncAlways()
 	}

@@ -92,7 +92,21 @@ func TestCommands_RefuseFlagsThatWouldDoMoreThanWasMeant(t *testing.T) {
 		{"deadletters replay", "which ones?"},
 		{"deadletters replay --max 5 --dry-run", "which ones?"},
 		{"deadletters replay --all --kind quiz", "--all is every dead letter"},
-		{"tasks submit quiz --key k --deadline 1m", "--key and --deadline exclude each other"},
+		{"campaigns plan replay", "which ones? Give --fingerprint"},
+		{"campaigns start replay --all --kind quiz --reason x", "--all is every one"},
+		{"campaigns start replay --all", "--reason: why?"},
+		{"campaigns start replay --since 1h --reason x --key k", "--key excludes --since"},
+		{"campaigns start replay --all --reason x --edit {", "--edit: is not valid JSON"},
+		{"campaigns start retry --all", "must be one of"},
+		{"schedules create quiz --input {}", "when? Give --cron or --every"},
+		{"schedules create quiz --input {} --cron @daily --every 1h", "when? Give --cron or --every"},
+		{"schedules create quiz --input {} --every 1h --zone Europe/Berlin", "--zone is for --cron"},
+		{"schedules create quiz --every 1h --overlap never", "--overlap must be one of"},
+		{"usage --from yesterday", "is neither a day such as"},
+		{"usage --from 2026-02-01 --to 2026-01-01", "is not after --from"},
+		{"usage --by school", "--by must be one of"},
+		{"incidents --order size", "--order must be one of"},
+		{"tasks submit quiz --key k --deadline 1m", "--key excludes --deadline, --delay and --queue-ttl"},
 	} {
 		p := start(t, "toolboxai", []string{"TOOLBOXAI_URL=http://127.0.0.1:1"}, strings.Fields(c.args)...)
 		<-p.ended
@@ -100,6 +114,37 @@ func TestCommands_RefuseFlagsThatWouldDoMoreThanWasMeant(t *testing.T) {
 			t.Errorf("%s: exit %d, want %d with %q\n%s", c.args, code, exitUsage, c.want, p.output)
 		}
 	}
+}
+
+func TestCommands_KeepSchedules(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, pgtest.New(t))
+	s.api()
+	s.role("worker")
+	input := `{"subject":"History","objectives":["Explain why Rome fell"],"num_questions":2}`
+
+	s.expect(exitOK, []string{"Mon 2030-01-07 08:00:00 CET", "Tue 2030-01-08"},
+		"schedules", "preview", "quiz", "--input", input, "--cron", "0 8 * * 1-5", "--zone", "Europe/Berlin", "--from", "2030-01-05T00:00:00Z", "--ticks", "2")
+	s.expect(exitFailed, []string{"cron never comes"}, "schedules", "preview", "quiz", "--input", input, "--cron", "0 8 30 2 *")
+	s.expect(exitFailed, []string{"cron"}, "schedules", "create", "quiz", "--input", input, "--cron", "whenever")
+	s.expect(exitFailed, []string{"every"}, "schedules", "create", "quiz", "--input", input, "--every", "1s")
+	s.expect(exitFailed, []string{"the kinds are"}, "schedules", "create", "essay", "--input", input, "--every", "1h")
+	out := s.expect(exitOK, []string{"makes a quiz next at "}, "schedules", "create", "quiz", "--name", "warm-up", "--input", input, "--every", "1h", "--label", "class=7b", "--key", "k")
+	id := strings.Fields(out)[1]
+	s.expect(exitOK, []string{id}, "schedules", "create", "quiz", "--name", "warm-up", "--input", input, "--every", "1h", "--label", "class=7b", "--key", "k")
+	s.expect(exitFailed, []string{"another definition"}, "schedules", "create", "quiz", "--name", "warm-up", "--input", input, "--every", "2h", "--key", "k")
+	s.expect(exitOK, []string{id, "warm-up", "every 1h0m0s"}, "schedules", "list")
+	s.expect(exitOK, []string{`"schedule_id": "` + id}, "schedules", "list", "--json")
+
+	s.expect(exitOK, []string{"completed", "made by   schedule " + id}, "schedules", "trigger", id, "--wait")
+	s.expect(exitOK, []string{"overlap   skip", "triggered by teacher", "submitted"}, "schedules", "show", id)
+	s.expect(exitOK, []string{`"next_ticks": [`}, "schedules", "show", id, "--json")
+	s.expect(exitOK, []string{"makes no runs until it is resumed"}, "schedules", "pause", id, "--reason", "holidays")
+	s.expect(exitOK, []string{"paused by teacher holidays"}, "schedules", "list")
+	s.expect(exitOK, []string{"ticks again"}, "schedules", "resume", id)
+	s.expect(exitOK, []string{"is deleted"}, "schedules", "delete", id)
+	s.expect(exitFailed, []string{"there is no schedule"}, "schedules", "show", id)
+	s.expect(exitFailed, []string{"there is no schedule"}, "schedules", "trigger", id)
 }
 
 func TestColonLabel_TakesBothSpellings(t *testing.T) {
@@ -131,8 +176,9 @@ func TestCommands_RolesSayWhatTheyLack(t *testing.T) {
 	}{
 		{nil, "api", "DATABASE_URL is not set"},
 		{[]string{"DATABASE_URL=postgres://x"}, "api", "NATS_URL is not set"},
-		{[]string{"DATABASE_URL=postgres://x", "NATS_URL=nats://127.0.0.1:1"}, "api", "JWT_SECRET_KEY is not set"},
-		{[]string{"DATABASE_URL=postgres://x", "NATS_URL=nats://127.0.0.1:1", "JWT_SECRET_KEY=short"}, "api", "JWT_SECRET_KEY"},
+		{[]string{"DATABASE_URL=postgres://x", "NATS_URL=nats://127.0.0.1:1", "ENCRYPTION_KEY=" + strings.Repeat("e", 32)}, "api", "JWT_SECRET_KEY is not set"},
+		{[]string{"DATABASE_URL=postgres://x", "NATS_URL=nats://127.0.0.1:1"}, "api", "ENCRYPTION_KEY is not set"},
+		{[]string{"DATABASE_URL=postgres://x", "NATS_URL=nats://127.0.0.1:1", "JWT_SECRET_KEY=short", "ENCRYPTION_KEY=" + strings.Repeat("e", 32)}, "api", "JWT_SECRET_KEY"},
 		{nil, "worker", "NATS_URL is not set"},
 		{[]string{"ENVIRONMENT=production"}, "dev", "ENVIRONMENT is production"},
 		{nil, "token", "JWT_SECRET_KEY is not set"},

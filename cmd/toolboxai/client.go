@@ -40,7 +40,8 @@ type envelope struct {
 	} `json:"metadata"`
 }
 
-// call sends a request below /api/v1 and decodes the answer's data into out, when that is not nil.
+// call sends a request below /api/v1 and decodes the answer's data into out, when that is not nil. A *refusedError is an answer that
+// another try does not change.
 func (r remote) call(ctx context.Context, method, path string, header map[string]string, body, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
 	defer cancel()
@@ -57,8 +58,11 @@ func (r remote) call(ctx context.Context, method, path string, header map[string
 	if err := json.Unmarshal(data, &answer); err != nil {
 		return fmt.Errorf("%s answered %s, and not as the API does: is it the right URL?", r.URL, res.Status)
 	}
-	if res.StatusCode >= http.StatusBadRequest && answer.Error != nil {
+	switch {
+	case res.StatusCode >= http.StatusInternalServerError && answer.Error != nil:
 		return answer.err()
+	case res.StatusCode >= http.StatusBadRequest && answer.Error != nil:
+		return &refusedError{answer.err(), answer.Error.Code}
 	}
 	if out == nil {
 		return nil
@@ -154,7 +158,10 @@ func (r remote) follow(ctx context.Context, id string, fn func(frame) error) err
 }
 
 // refusedError is an answer or a reader that another try does not change.
-type refusedError struct{ error }
+type refusedError struct {
+	error
+	code string // of the answer
+}
 
 func (e *refusedError) Unwrap() error { return e.error }
 
@@ -179,7 +186,7 @@ func (r remote) stream(ctx context.Context, id string, last *string, fn func(fra
 		if res.StatusCode >= http.StatusInternalServerError {
 			return false, answer.err()
 		}
-		return false, &refusedError{answer.err()}
+		return false, &refusedError{answer.err(), answer.Error.Code}
 	}
 	err = readFrames(res.Body, func(f frame) error {
 		if f.event == "end" {
@@ -190,7 +197,7 @@ func (r remote) stream(ctx context.Context, id string, last *string, fn func(fra
 			*last = f.id
 		}
 		if err := fn(f); err != nil {
-			return &refusedError{err}
+			return &refusedError{err, ""}
 		}
 		return nil
 	})

@@ -26,7 +26,10 @@ func (apiCommand) Run(ctx context.Context) error {
 		return err
 	}
 	defer s.close()
-	if _, _, err := s.identity(); err != nil {
+	if s.cfg, err = cfg.keysForAPI(); err != nil {
+		return &usageError{err}
+	}
+	if _, err := s.identify(); err != nil { // what is wrong with the configuration is said before it listens
 		return err
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.address())
@@ -85,7 +88,7 @@ func runRole(ctx context.Context, name string, withDB bool, work func(*system, c
 		if err != nil {
 			return &usageError{fmt.Errorf("OPS_ADDR: %w", err)}
 		}
-		roles = append([]role{{"ops", func(ctx context.Context) error { return serveHealth(ctx, listener, s.ready) }}}, roles...)
+		roles = append([]role{{"ops", func(ctx context.Context) error { return serveOps(ctx, listener, s.ready, s.metrics()) }}}, roles...)
 	}
 	return stopped(ctx, runRoles(ctx, logger, roles...))
 }

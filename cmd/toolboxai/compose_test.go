@@ -18,6 +18,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/toolboxai/orchestrator/internal/postgres/pgtest"
+	embeddedredis "github.com/toolboxai/orchestrator/internal/redis/embedded"
 	"github.com/toolboxai/orchestrator/internal/task"
 )
 
@@ -90,14 +91,21 @@ func runConfiguredBroker(path, port string) int {
 func TestCompose_RolesWorkWithTheirOwnUsers(t *testing.T) {
 	t.Parallel()
 	secret := strings.Repeat("s", 40)
-	file := readCompose(t, map[string]string{"JWT_SECRET_KEY": secret, "POSTGRES_PASSWORD": "p", "NATS_PASSWORD": "1e3f", "VERSION": "test"})
+	file := readCompose(t, map[string]string{"JWT_SECRET_KEY": secret, "ENCRYPTION_KEY": secret, "POSTGRES_PASSWORD": "p", "NATS_PASSWORD": "1e3f", "VERSION": "test"})
 	database, natsPort, apiPort := pgtest.New(t), freeTestPort(t), freeTestPort(t)
+	counts, err := embeddedredis.StartEmbedded(embeddedredis.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(counts.Close)
 	environment := func(service string) []string {
 		env := []string{"LOG_FORMAT=text"}
 		for name, value := range file.Services[service].Environment {
 			switch name {
 			case "DATABASE_URL":
 				value = database
+			case "REDIS_URL":
+				value = counts.URL()
 			case "NATS_URL":
 				value = strings.Replace(value, "@nats:4222", fmt.Sprintf("@127.0.0.1:%d", natsPort), 1)
 			case "OPS_ADDR":
@@ -127,6 +135,8 @@ func TestCompose_RolesWorkWithTheirOwnUsers(t *testing.T) {
 		t.Fatalf("migrate: %v", migrate.err)
 	}
 	run("api")
+	run("dispatcher")
+	run("dispatcher")
 	run("worker")
 	run("worker")
 	run("recorder")

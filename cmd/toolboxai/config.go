@@ -15,6 +15,8 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"github.com/toolboxai/orchestrator/api"
+	"github.com/toolboxai/orchestrator/internal/telemetry"
+	"github.com/toolboxai/orchestrator/nats"
 )
 
 // Config is the environment. Every variable may instead be given as NAME_FILE, the path of a file that holds its value.
@@ -24,22 +26,45 @@ type Config struct {
 	LogFormat      string     `env:"LOG_FORMAT" envDefault:"json"` // json or text
 	Host           string     `env:"HOST" envDefault:"0.0.0.0"`
 	Port           int        `env:"PORT" envDefault:"8009"`
-	OpsAddr        string     `env:"OPS_ADDR"` // where a role without an API answers /health/live and /health/ready; nowhere when empty
+	OpsAddr        string     `env:"OPS_ADDR"` // where a role without an API answers /health/live, /health/ready and /metrics; nowhere when empty
 	AllowedOrigins []string   `env:"ALLOWED_ORIGINS" envSeparator:","`
 	TrustedProxies []string   `env:"TRUSTED_PROXIES" envSeparator:","` // CIDRs whose X-Forwarded-For is believed
 
 	DatabaseURL    string        `env:"DATABASE_URL"`
+	RedisURL       string        `env:"REDIS_URL"`                    // where processes share what they count; each counts its own share when empty
+	Processes      int           `env:"LLM_PROCESSES" envDefault:"1"` // workers that share the limits of models while Redis is away
 	NATSURL        string        `env:"NATS_URL"`
 	NATSCreds      string        `env:"NATS_CREDS"` // path of a credentials file
 	NATSInbox      string        `env:"NATS_INBOX"` // prefix of reply subjects, where the broker's users have one each
 	NATSCA         string        `env:"NATS_CA"`    // path of the authority that signed the broker's certificate
 	NATSReplicas   int           `env:"NATS_REPLICAS" envDefault:"1"`
-	NATSSync       bool          `env:"NATS_SYNC_ALWAYS"` // what the operator says of the broker's sync_interval
+	NATSSync       bool          `env:"NATS_SYNC_ALWAYS"`  // what the operator says of the broker's sync_interval
+	NATSMonitor    string        `env:"NATS_MONITOR_URL"`  // of the broker's monitoring: asked how it syncs, instead of believing NATS_SYNC_ALWAYS
+	Accept         string        `env:"ACCEPT_DURABILITY"` // the least that an acknowledgement has to mean: memory, page-cache, fsync or replicated
 	TaskAckWait    time.Duration `env:"TASK_ACK_WAIT" envDefault:"45s"`
 	TaskQueueLimit int64         `env:"TASK_QUEUE_LIMIT" envDefault:"1000000"`
 
-	JWTSecret string `env:"JWT_SECRET_KEY"`
-	SkipAuth  bool   `env:"SKIP_AUTH"` // development only
+	JWTSecret        string   `env:"JWT_SECRET_KEY"`                     // signs access tokens: 32 random bytes or more, or an Ed25519 key as PEM
+	JWTPrevious      []string `env:"JWT_PREVIOUS_KEYS" envSeparator:","` // still good for checking
+	AccessMinutes    int      `env:"JWT_ACCESS_TOKEN_EXPIRE_MINUTES" envDefault:"15"`
+	EncryptionKey    string   `env:"ENCRYPTION_KEY"`                            // seals what is stored: 32 bytes in hex or base64, or a passphrase of 32 characters or more
+	EncryptionBefore []string `env:"ENCRYPTION_PREVIOUS_KEYS" envSeparator:","` // still good for opening
+	SkipAuth         bool     `env:"SKIP_AUTH"`                                 // development only
+	RateLimits       string   `env:"RATE_LIMITS" envDefault:"on"`               // on or off
+	Registration     string   `env:"REGISTRATION" envDefault:"invite"`          // open, invite or closed
+	OpenTenant       string   `env:"REGISTRATION_TENANT"`                       // whose member is who registers without an invitation
+	OpenRole         string   `env:"REGISTRATION_ROLE" envDefault:"student"`
+	SecondFactor     []string `env:"MFA_REQUIRED_ROLES" envSeparator:","` // who has to sign in with a second factor
+	PublicURL        string   `env:"PUBLIC_URL"`                          // of the dashboard: where links in mails lead, and whose passkeys are taken
+	PasskeyOrigins   []string `env:"WEBAUTHN_ORIGINS" envSeparator:","`   // further origins that may use passkeys of PUBLIC_URL's host
+	SMTPHost         string   `env:"SMTP_HOST"`                           // who sends mails; they are only logged as unsent when empty
+	SMTPPort         int      `env:"SMTP_PORT" envDefault:"587"`
+	SMTPUser         string   `env:"SMTP_USERNAME"`
+	SMTPPassword     string   `env:"SMTP_PASSWORD"`
+	SMTPFrom         string   `env:"SMTP_FROM"`
+	SMTPTLS          string   `env:"SMTP_TLS" envDefault:"starttls"` // starttls, tls or none
+	SentryDSN        string   `env:"SENTRY_DSN"`
+	SentryEnv        string   `env:"SENTRY_ENVIRONMENT"`
 
 	LLMProvider     string        `env:"LLM_PROVIDER"`
 	OpenAIKey       string        `env:"OPENAI_API_KEY"`
@@ -55,6 +80,7 @@ type Config struct {
 	MaxAgentRetries int           `env:"MAX_AGENT_RETRIES" envDefault:"3"`
 	AgentTimeout    int           `env:"AGENT_TIMEOUT_SECONDS" envDefault:"300"`
 	MaxGenerations  int           `env:"MAX_CONCURRENT_GENERATIONS" envDefault:"10"`
+	WorkerKinds     []string      `env:"WORKER_KINDS" envSeparator:","` // which a worker serves; all when empty
 	DrainTimeout    time.Duration `env:"DRAIN_TIMEOUT" envDefault:"30s"`
 
 	PusherEnabled bool   `env:"PUSHER_ENABLED" envDefault:"true"`
@@ -66,7 +92,8 @@ type Config struct {
 	PusherPort    int    `env:"PUSHER_PORT"`
 	PusherSSL     bool   `env:"PUSHER_SSL" envDefault:"true"`
 
-	dev bool // everything in one process: everybody is the development admin
+	dev     bool                // everything in one process: everybody is the development admin
+	reports *telemetry.Reporter // of errors; nil before openLogs
 }
 
 // pusherWanted reports whether there is anything to send to.
@@ -75,6 +102,18 @@ func (c Config) pusherWanted() bool { return c.PusherEnabled && c.PusherAppID !=
 func (c Config) production() bool { return c.Environment == "production" }
 
 func (c Config) development() bool { return c.Environment == "development" }
+
+// leastDurability returns what an acknowledgement has to mean for the API to run: in production what survives a loss of power,
+// unless the configuration says otherwise.
+func (c Config) leastDurability() nats.Level {
+	if level, err := nats.ParseLevel(c.Accept); err == nil {
+		return level
+	}
+	if c.production() {
+		return nats.LevelFsync
+	}
+	return nats.LevelMemory
+}
 
 // loadConfig reads environ (entries as in os.Environ). Its error is one line that names the variable.
 func loadConfig(environ []string) (Config, error) {
@@ -86,7 +125,9 @@ func loadConfig(environ []string) (Config, error) {
 	if err := env.ParseWithOptions(&cfg, env.Options{Environment: vars}); err != nil {
 		return Config{}, nameVariable(err)
 	}
-	cfg.AllowedOrigins, cfg.TrustedProxies = trimmed(cfg.AllowedOrigins), trimmed(cfg.TrustedProxies)
+	cfg.AllowedOrigins, cfg.TrustedProxies, cfg.WorkerKinds = trimmed(cfg.AllowedOrigins), trimmed(cfg.TrustedProxies), trimmed(cfg.WorkerKinds)
+	cfg.JWTPrevious, cfg.EncryptionBefore = trimmed(cfg.JWTPrevious), trimmed(cfg.EncryptionBefore)
+	cfg.SecondFactor, cfg.PasskeyOrigins = trimmed(cfg.SecondFactor), trimmed(cfg.PasskeyOrigins)
 	return cfg, cfg.check()
 }
 
@@ -151,9 +192,12 @@ func (c Config) check() error {
 	}{
 		{"PORT", c.Port, 0, 65535},
 		{"PUSHER_PORT", c.PusherPort, 0, 65535},
+		{"SMTP_PORT", c.SMTPPort, 1, 65535},
+		{"JWT_ACCESS_TOKEN_EXPIRE_MINUTES", c.AccessMinutes, 1, 50},
 		{"MAX_AGENT_RETRIES", c.MaxAgentRetries, 0, 20},
 		{"AGENT_TIMEOUT_SECONDS", c.AgentTimeout, 1, 24 * 3600},
 		{"MAX_CONCURRENT_GENERATIONS", c.MaxGenerations, 1, 1000},
+		{"LLM_PROCESSES", c.Processes, 1, 10_000},
 	} {
 		if r.value < r.least || r.value > r.atMost {
 			return fmt.Errorf("%s is %d, must be %d to %d", r.name, r.value, r.least, r.atMost)
@@ -170,6 +214,12 @@ func (c Config) check() error {
 		return fmt.Errorf("NATS_REPLICAS is %d, must be 1, 3 or 5", c.NATSReplicas)
 	case !slices.Contains([]string{"", "openai", "anthropic", "google", "ollama", "offline"}, c.LLMProvider):
 		return fmt.Errorf("LLM_PROVIDER is %q, must be openai, anthropic, google, ollama or offline, or not be set", c.LLMProvider)
+	}
+	if err := c.checkIdentity(); err != nil {
+		return err
+	}
+	if _, err := nats.ParseLevel(c.Accept); c.Accept != "" && err != nil {
+		return fmt.Errorf("ACCEPT_DURABILITY: %w", err)
 	}
 	if err := api.CheckOrigins(c.AllowedOrigins); err != nil {
 		return fmt.Errorf("ALLOWED_ORIGINS: %w", err)
@@ -196,6 +246,9 @@ func (c Config) trustedProxies() ([]netip.Prefix, error) {
 		prefix, err := netip.ParsePrefix(cidr)
 		if err != nil {
 			return nil, fmt.Errorf("TRUSTED_PROXIES: %q is no network such as 10.0.0.0/8", cidr)
+		}
+		if prefix.Bits() == 0 && c.production() {
+			return nil, fmt.Errorf("TRUSTED_PROXIES=%s is refused when ENVIRONMENT is production: everybody would say from where they come", cidr)
 		}
 		out = append(out, prefix)
 	}

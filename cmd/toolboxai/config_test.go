@@ -44,6 +44,7 @@ func TestConfig_AWrongValueNamesItsVariable(t *testing.T) {
 		"ALLOWED_ORIGINS=https://a/b":  `ALLOWED_ORIGINS: "https://a/b" is no origin`,
 		"ALLOWED_ORIGINS=*,https://a":  `ALLOWED_ORIGINS: "*" is no origin`,
 		"TRUSTED_PROXIES=10.0.0.1":     `TRUSTED_PROXIES: "10.0.0.1" is no network`,
+		"ACCEPT_DURABILITY=yes":        `ACCEPT_DURABILITY: "yes" is none of memory, page-cache, fsync, replicated`,
 	} {
 		_, err := loadConfig([]string{entry})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
@@ -52,5 +53,33 @@ func TestConfig_AWrongValueNamesItsVariable(t *testing.T) {
 	}
 	if _, err := loadConfig([]string{"ENVIRONMENT=production", "SKIP_AUTH=true"}); err == nil || !strings.Contains(err.Error(), "SKIP_AUTH") {
 		t.Errorf("SKIP_AUTH in production: %v", err)
+	}
+}
+
+func TestConfig_RefusesWhatIsNotSafeInProduction(t *testing.T) {
+	t.Parallel()
+	for _, unsafe := range []string{
+		"SKIP_AUTH=true", "RATE_LIMITS=off", "ALLOWED_ORIGINS=*", "PUBLIC_URL=http://app.example.org", "SMTP_TLS=none", "TRUSTED_PROXIES=0.0.0.0/0",
+	} {
+		name, _, _ := strings.Cut(unsafe, "=")
+		mail := []string{"SMTP_HOST=mail.example.org", "SMTP_FROM=a@b.example"}
+		if _, err := loadConfig(append(mail, "ENVIRONMENT=production", unsafe)); err == nil || !strings.HasPrefix(err.Error(), name) {
+			t.Errorf("%s in production: %v", unsafe, err)
+		}
+		if _, err := loadConfig(append(mail, unsafe)); err != nil {
+			t.Errorf("%s in development: %v", unsafe, err)
+		}
+	}
+	for entry, want := range map[string]string{
+		"REGISTRATION=open":                  "REGISTRATION_TENANT is not set",
+		"REGISTRATION_ROLE=admin":            "REGISTRATION_ROLE",
+		"MFA_REQUIRED_ROLES=boss":            "MFA_REQUIRED_ROLES",
+		"SMTP_HOST=mail.example.org":         "SMTP_FROM is not set",
+		"PUBLIC_URL=app.example.org":         "PUBLIC_URL",
+		"JWT_ACCESS_TOKEN_EXPIRE_MINUTES=90": "JWT_ACCESS_TOKEN_EXPIRE_MINUTES is 90, must be 1 to 50",
+	} {
+		if _, err := loadConfig([]string{entry}); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", entry, err, want)
+		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/toolboxai/orchestrator/internal/llm"
 	"github.com/toolboxai/orchestrator/internal/postgres/local"
+	embeddedredis "github.com/toolboxai/orchestrator/internal/redis/embedded"
 	"github.com/toolboxai/orchestrator/nats"
 )
 
@@ -64,6 +65,12 @@ func (c *devCommand) Run(ctx context.Context) (err error) {
 	if services.postgres != nil {
 		cfg.DatabaseURL = services.postgres.URL()
 	}
+	if services.redis != nil {
+		cfg.RedisURL = services.redis.URL()
+	}
+	if cfg, err = cfg.withKeys(c.Data); err != nil {
+		return err
+	}
 	s, err := open(ctx, cfg, logger, "dev", services.broker, true)
 	if err != nil {
 		return err
@@ -73,7 +80,7 @@ func (c *devCommand) Run(ctx context.Context) (err error) {
 	if err := migrate(ctx, cfg, logger, s.broker); err != nil {
 		return err
 	}
-	roles := []role{{"postgres", services.watch}, {"recorder", s.record}}
+	roles := []role{{"postgres", services.watch}, {"recorder", s.record}, {"dispatcher", s.dispatch}}
 	if cfg.pusherWanted() {
 		roles = append(roles, role{"notifier", s.notify})
 	}
@@ -99,13 +106,15 @@ func (c *devCommand) environment() (Config, *slog.Logger, error) {
 		return Config{}, nil, &usageError{fmt.Errorf("ENVIRONMENT is %s: dev has no sign-in and runs only in development", cfg.Environment)}
 	}
 	cfg.dev = true
-	return cfg, newLogger(cfg), nil
+	logger, err := cfg.openLogs()
+	return cfg, logger, err
 }
 
 // embedded are the services that run with the process.
 type embedded struct {
 	broker   *nats.Embedded
 	postgres *local.Server
+	redis    *embeddedredis.Server
 }
 
 // start runs the broker and Postgres side by side, those that the environment does not name.
@@ -124,6 +133,12 @@ func (c *devCommand) start(ctx context.Context, cfg Config, logger *slog.Logger)
 	if cfg.DatabaseURL == "" {
 		group.Go(func() (err error) {
 			e.postgres, err = local.Start(ctx, local.Config{Dir: filepath.Join(c.Data, "postgres"), Download: true, Logger: logger.With("component", "postgres")})
+			return err
+		})
+	}
+	if cfg.RedisURL == "" {
+		group.Go(func() (err error) {
+			e.redis, err = embeddedredis.StartEmbedded(embeddedredis.Config{})
 			return err
 		})
 	}
@@ -150,6 +165,9 @@ func (e *embedded) watch(ctx context.Context) error {
 func (e *embedded) stop() error {
 	if e.broker != nil {
 		e.broker.Shutdown()
+	}
+	if e.redis != nil {
+		e.redis.Close()
 	}
 	if e.postgres == nil {
 		return nil

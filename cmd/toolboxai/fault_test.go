@@ -350,7 +350,7 @@ func TestWorker_HandsBackWhatItCannotFinish(t *testing.T) {
 	}
 }
 
-// The queue is emptied behind everybody's back; the reconciler fills it again from the log.
+// The queue is emptied behind everybody's back; the dispatcher fills it again from the log.
 func TestQueue_LostIsRebuiltFromTheLog(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, pgtest.New(t))

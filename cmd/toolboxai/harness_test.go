@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -176,6 +177,7 @@ type site struct {
 	store    string
 	natsPort int
 	broker   *process
+	ran      []*process // in the order of their start
 }
 
 // newSite starts a broker and brings it and the database up to date. Roles are started by the test.
@@ -187,11 +189,11 @@ func newSite(t *testing.T, database string, env ...string) *site {
 	apiPort := freeTestPort(t)
 	s := &site{t: t, store: t.TempDir(), natsPort: freeTestPort(t), base: fmt.Sprintf("http://127.0.0.1:%d", apiPort)}
 	s.env = append([]string{
-		fmt.Sprintf("NATS_URL=nats://127.0.0.1:%d", s.natsPort), "DATABASE_URL=" + database, "SKIP_AUTH=true", "TASK_ACK_WAIT=2s",
+		fmt.Sprintf("NATS_URL=nats://127.0.0.1:%d", s.natsPort), "DATABASE_URL=" + database, "SKIP_AUTH=true", "RATE_LIMITS=off", "TASK_ACK_WAIT=2s",
 		"HOST=127.0.0.1", fmt.Sprintf("PORT=%d", apiPort), "LLM_PROVIDER=offline", "LOG_FORMAT=text",
 	}, env...)
 	s.startBroker()
-	migrate := start(t, "toolboxai", s.env, "migrate")
+	migrate := s.role("migrate")
 	<-migrate.ended
 	if migrate.err != nil {
 		t.Fatalf("migrate: %v\n%s", migrate.err, migrate.output)
@@ -202,6 +204,7 @@ func newSite(t *testing.T, database string, env ...string) *site {
 func (s *site) startBroker() {
 	s.t.Helper()
 	s.broker = start(s.t, "broker", nil, s.store, strconv.Itoa(s.natsPort))
+	s.ran = append(s.ran, s.broker)
 	eventually(s.t, "the broker answers", func() error {
 		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.natsPort))
 		if err == nil {
@@ -213,12 +216,15 @@ func (s *site) startBroker() {
 
 func (s *site) role(name string, env ...string) *process {
 	s.t.Helper()
-	return start(s.t, "toolboxai", append(s.env, env...), name)
+	p := start(s.t, "toolboxai", slices.Concat(s.env, env), name)
+	s.ran = append(s.ran, p)
+	return p
 }
 
-// api starts the API and waits until it is ready.
+// api starts the API, and a dispatcher, and waits until the API is ready.
 func (s *site) api() *process {
 	s.t.Helper()
+	s.role("dispatcher")
 	p := s.role("api")
 	eventually(s.t, "the API is ready", func() error { return s.get("/health/ready", nil) })
 	return p

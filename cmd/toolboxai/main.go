@@ -13,8 +13,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // schedules know time zones also where the machine does not
 
 	"github.com/alecthomas/kong"
+
+	"github.com/toolboxai/orchestrator/internal/telemetry"
 )
 
 // version is set by the build.
@@ -30,15 +33,25 @@ const (
 )
 
 type commands struct {
-	Dev      devCommand      `cmd:"" help:"Run everything in one process on embedded services."`
-	API      apiCommand      `cmd:"" name:"api" help:"Run the HTTP API."`
-	Worker   workerCommand   `cmd:"" help:"Run agents."`
-	Recorder recorderCommand `cmd:"" help:"Copy the log into Postgres, and dispatch what was left behind."`
-	Notifier notifierCommand `cmd:"" help:"Tell subscribers through Pusher channels."`
-	Migrate  migrateCommand  `cmd:"" help:"Make or change streams, consumers and tables. Run it before the other roles, once for each release."`
+	Dev        devCommand        `cmd:"" help:"Run everything in one process on embedded services."`
+	API        apiCommand        `cmd:"" name:"api" help:"Run the HTTP API."`
+	Worker     workerCommand     `cmd:"" help:"Run agents."`
+	Dispatcher dispatcherCommand `cmd:"" help:"Decide whose task is next, tick schedules, replay dead letters in bulk."`
+	Recorder   recorderCommand   `cmd:"" help:"Copy the log into Postgres."`
+	Notifier   notifierCommand   `cmd:"" help:"Tell subscribers through Pusher channels."`
+	Migrate    migrateCommand    `cmd:"" help:"Make or change streams, consumers and tables. Run it before the other roles, once for each release."`
 
 	Tasks       tasksCommand       `cmd:"" help:"Submit, show, list, follow and cancel tasks."`
+	Agents      agentsCommand      `cmd:"" help:"Show workers and how kinds are doing; pause and resume kinds."`
+	Policy      policyCommand      `cmd:"" help:"Show and change who may use how much; top up budgets; list what admins did."`
+	Users       usersCommand       `cmd:"" help:"List, invite, disable and enable a tenant's people; make the first platform admin."`
+	Keys        keysCommand        `cmd:"" help:"Make, list, rotate and revoke API keys."`
+	Audit       auditCommand       `cmd:"" help:"List what was done, and prove that the record is as it was."`
+	Schedules   schedulesCommand   `cmd:"" help:"Submit tasks again and again: create, list, show, preview, pause, resume, trigger and delete schedules."`
+	Usage       usageCommand       `cmd:"" help:"Say what models cost, by user, workflow, kind, model or day."`
 	Deadletters deadLettersCommand `cmd:"" help:"List, show, replay and discard what failed for good."`
+	Incidents   incidentsCommand   `cmd:"" help:"Group dead letters by what went wrong."`
+	Campaigns   campaignsCommand   `cmd:"" help:"Act on many tasks after an incident: plan, start, list, show, stop and watch campaigns."`
 	Health      healthCommand      `cmd:"" help:"Ask a running role how it is; exit with 1 when it is not ready."`
 	Token       tokenCommand       `cmd:"" help:"Sign a bearer token with JWT_SECRET_KEY."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
@@ -78,14 +91,20 @@ func run(args []string) int {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &usage):
-		fmt.Fprintln(os.Stderr, "toolboxai:", err)
+		complain(err)
 		return exitUsage
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case !errors.Is(err, errNotCompleted):
-		fmt.Fprintln(os.Stderr, "toolboxai:", err)
+		complain(err)
 	}
 	return exitFailed
+}
+
+// complain says why a command ended, and no secret of the environment.
+func complain(err error) {
+	cfg, _ := loadConfig(os.Environ()) // what can be read of a wrong one will do
+	fmt.Fprintln(os.Stderr, "toolboxai:", telemetry.NewRedactor(cfg.secrets()...).String(err.Error()))
 }
 
 // usageError is an error of the command line or the environment.
@@ -119,15 +138,8 @@ func environment() (Config, *slog.Logger, error) {
 	if err != nil {
 		return Config{}, nil, &usageError{err}
 	}
-	return cfg, newLogger(cfg), nil
-}
-
-func newLogger(cfg Config) *slog.Logger {
-	options := &slog.HandlerOptions{Level: cfg.LogLevel}
-	if cfg.LogFormat == "text" {
-		return slog.New(slog.NewTextHandler(os.Stderr, options))
-	}
-	return slog.New(slog.NewJSONHandler(os.Stderr, options))
+	logger, err := cfg.openLogs()
+	return cfg, logger, err
 }
 
 type versionCommand struct{}

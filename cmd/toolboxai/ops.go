@@ -11,9 +11,10 @@ import (
 	"github.com/toolboxai/orchestrator/internal/fault"
 )
 
-// serveHealth answers /health/live and /health/ready until ctx ends.
-func serveHealth(ctx context.Context, listener net.Listener, ready func(context.Context) error) error {
+// serveOps answers /health/live, /health/ready and /metrics until ctx ends.
+func serveOps(ctx context.Context, listener net.Listener, ready func(context.Context) error, metrics http.Handler) error {
 	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /health/live", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("GET /health/ready", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), time.Second)

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -18,13 +19,14 @@ import (
 
 	"github.com/toolboxai/orchestrator/api"
 	"github.com/toolboxai/orchestrator/events"
-	"github.com/toolboxai/orchestrator/internal/auth"
+	"github.com/toolboxai/orchestrator/internal/breaker"
 	"github.com/toolboxai/orchestrator/internal/llm"
 	"github.com/toolboxai/orchestrator/internal/llm/composer"
 	"github.com/toolboxai/orchestrator/internal/notify"
 	"github.com/toolboxai/orchestrator/internal/postgres"
 	"github.com/toolboxai/orchestrator/internal/pusher"
 	"github.com/toolboxai/orchestrator/internal/task"
+	"github.com/toolboxai/orchestrator/internal/telemetry"
 	"github.com/toolboxai/orchestrator/nats"
 	"github.com/toolboxai/orchestrator/workers"
 	"github.com/toolboxai/orchestrator/workers/agents"
@@ -66,6 +68,7 @@ func (s *system) close() {
 		s.db.Close()
 	}
 	s.broker.conn.Close()
+	s.cfg.closeLogs(context.Background())
 }
 
 // kinds returns what the platform serves. They need no model.
@@ -91,22 +94,53 @@ func (s *system) serveAPI(ctx context.Context, listener net.Listener) error {
 	if err != nil {
 		return err
 	}
-	service, err := task.NewService(task.Config{
-		Log: s.broker.log, Queue: s.broker.queue, Progress: s.broker.log, Archive: postgres.NewStaleReads(s.db), Catalog: catalog, Logger: s.logger,
-	})
+	gate, err := nats.NewGate(s.broker.js, nats.GateConfig{Logger: s.logger})
 	if err != nil {
 		return err
 	}
+	policies, err := nats.NewPolicyStore(s.broker.js, s.logger)
+	if err != nil {
+		return err
+	}
+	intake := &intake{Queue: s.broker.queue, full: gate.Full}
+	service, err := s.service("/api", catalog, intake, ruled{gate, policies})
+	if err != nil {
+		return err
+	}
+	fleet, err := nats.NewFleet(s.broker.conn, nats.FleetConfig{})
+	if err != nil {
+		return err
+	}
+	defer fleet.Close()
+	record := s.auditStream()
+	schedules, campaigns, err := s.books(service, record)
+	if err != nil {
+		return err
+	}
+	id, err := s.identify()
+	if err != nil {
+		return err
+	}
+	process := workerName()
+	counting, count, err := s.limiter(process, id.breakers)
+	if err != nil {
+		return err
+	}
+	dispatcher := nats.NewDispatcherClient(s.broker.conn)
 	cfg := api.Config{
-		Tasks: service, Catalog: catalog, Logger: s.logger, AllowedOrigins: s.cfg.AllowedOrigins, Version: version,
+		Tasks: service, Catalog: catalog, Logger: s.logger, AllowedOrigins: s.cfg.AllowedOrigins, Version: version, Production: s.cfg.production(),
+		Workers: fleet, Backlogs: dispatcher, Policies: policies, Schedules: schedules, Campaigns: campaigns, Ledger: s.db,
+		Audit: record, AuditLog: s.auditTrail(), AccessLog: postgres.NewAccessLog(s.db), Access: nats.NewAccessLog(s.broker.js, s.logger), Breakers: nats.NewBreakersClient(s.broker.conn),
+		Limiter: counting, Rates: rates(policies.Current), Metrics: s.metrics(),
 		Checks: []api.Check{
 			{Name: "broker", Required: true, Probe: s.broker.readyForAPI},
+			{Name: "revocations", Required: true, Probe: id.ready},
+			{Name: "dispatcher", Probe: func(ctx context.Context) error { _, err := dispatcher.Backlog(ctx); return err }},
 			{Name: "postgres", Probe: s.db.Ready},
 		},
 	}
-	if cfg.Verifier, cfg.DevPrincipal, err = s.identity(); err != nil {
-		return err
-	}
+	id.serve(&cfg)
+	cfg.DevPrincipal = s.cfg.developer()
 	if s.cfg.SkipAuth {
 		s.logger.WarnContext(ctx, "SKIP_AUTH is set: everybody is the development admin")
 	}
@@ -117,49 +151,39 @@ func (s *system) serveAPI(ctx context.Context, listener net.Listener) error {
 	if err != nil {
 		return err
 	}
-	asking, stop := context.WithCancel(ctx)
-	var said sync.WaitGroup
-	said.Go(func() { s.sayDurability(asking) })
-	defer said.Wait()
-	defer stop()
 	s.logger.InfoContext(ctx, "api listens", "address", listener.Addr().String())
-	return server.Run(ctx, listener)
+	roles := append(id.roles(s), role{"policy", s.provisioned(policies.Run)}, role{"gate", s.provisioned(gate.Run)}, role{"limits", count},
+		role{"breakers", func(ctx context.Context) error { return nats.ServeBreakers(ctx, s.broker.conn, process, id.breakers) }},
+		role{"durability", func(ctx context.Context) error { return s.declare(ctx, &intake.known) }})
+	if cfg.DevPrincipal != nil {
+		roles = append(roles, role{"developer", s.enlist})
+	}
+	return runRoles(ctx, s.logger, append(roles, role{"http", func(ctx context.Context) error { return server.Run(ctx, listener) }})...)
 }
 
-// identity decides how callers prove who they are.
-func (s *system) identity() (*auth.Verifier, *auth.Principal, error) {
-	if s.cfg.SkipAuth || s.cfg.dev {
-		dev := auth.DevPrincipal()
-		return nil, &dev, nil
-	}
-	if s.cfg.JWTSecret == "" {
-		return nil, nil, &usageError{errors.New("JWT_SECRET_KEY is not set: the API needs it to check bearer tokens (toolboxai dev needs none)")}
-	}
-	verifier, err := auth.NewVerifier([]byte(s.cfg.JWTSecret))
-	if err != nil {
-		return nil, nil, &usageError{fmt.Errorf("JWT_SECRET_KEY: %w", err)}
-	}
-	return verifier, nil, nil
+// metrics serves what monitoring asks for. Every role tells the dispatcher's figures: which one is scraped does not matter.
+func (s *system) metrics() http.Handler {
+	return telemetry.Handler(telemetry.NewRegistry(version, nats.NewDispatcherClient(s.broker.conn)))
 }
 
-// sayDurability states what an acknowledgement means on this broker, as soon as that is known. It returns then or when ctx ends.
-func (s *system) sayDurability(ctx context.Context) {
-	for said := false; ; said = true {
-		sentence, safe, err := nats.Durability(ctx, s.broker.js, s.broker.syncAlways)
-		switch {
-		case err == nil && (safe || s.cfg.development()):
-			s.logger.InfoContext(ctx, "what an acknowledgement means", "durability", sentence)
-			return
-		case err == nil:
-			s.logger.WarnContext(ctx, "ACKNOWLEDGED WORK MAY BE LOST", "durability", sentence)
-			return
-		case !said && ctx.Err() == nil:
-			s.logger.WarnContext(ctx, "the broker's durability is not known yet", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(durabilityPause):
+// provisioned returns run as it begins once the broker has its streams and buckets, and again when it ended because they were not there: an
+// API that starts beside the broker answers its health checks meanwhile, and one whose broker lost its memory goes on.
+func (s *system) provisioned(run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for {
+			if err := s.broker.awaitProvisioned(ctx, s.logger); err != nil {
+				return err
+			}
+			err := run(ctx)
+			if ctx.Err() != nil {
+				return nil //nolint:nilerr // being stopped is how it ends
+			}
+			s.logger.WarnContext(ctx, "a document of the broker cannot be followed, trying again", "error", err)
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+				return nil
+			}
 		}
 	}
 }
@@ -174,13 +198,38 @@ func (s *system) work(ctx context.Context) error {
 		}
 	}
 	s.logger.InfoContext(ctx, "model chosen", "model", client.Describe())
-	all, err := agents.All(client)
+	policies, err := nats.NewPolicyStore(s.broker.js, s.logger)
+	if err != nil {
+		return err
+	}
+	counting, err := newMeter(s.cfg, s.logger)
+	if err != nil {
+		return err
+	}
+	defer counting.close()
+	name, breakers := workerName(), breaker.NewRegistry()
+	return runRoles(ctx, s.logger, role{"policy", policies.Run}, role{"durability", s.shareSyncs},
+		role{"breakers", func(ctx context.Context) error { return nats.ServeBreakers(ctx, s.broker.conn, name, breakers) }}, role{"agents", func(ctx context.Context) error {
+			governed, err := s.govern(ctx, client, counting, policies, breakers)
+			if ctx.Err() != nil {
+				return nil //nolint:nilerr // being stopped is how it ends
+			}
+			if err != nil {
+				return err
+			}
+			return s.runAgents(ctx, name, governed)
+		}})
+}
+
+// runAgents serves the kinds of this worker until ctx ends, and then drains.
+func (s *system) runAgents(ctx context.Context, name string, client llm.Client) error {
+	all, err := s.agents(client)
 	if err != nil {
 		return err
 	}
 	runner, err := workers.NewRunner(workers.RunnerConfig{
-		Worker: workerName(), Agents: all, Log: s.broker.log, Board: s.broker.log,
-		Budgets: workers.DefaultBudgets(s.cfg.MaxAgentRetries), Timeout: s.cfg.agentTimeout(), Logger: s.logger,
+		Worker: name, Build: version, Slots: s.cfg.MaxGenerations, Agents: all, Log: s.broker.log, Board: s.broker.log, Blobs: s.broker.blobs,
+		Budgets: workers.DefaultBudgets(s.cfg.MaxAgentRetries), Timeout: s.cfg.agentTimeout(), Patience: s.cfg.writePatience(), Logger: s.logger,
 	})
 	if err != nil {
 		return err
@@ -192,7 +241,7 @@ func (s *system) work(ctx context.Context) error {
 		return err
 	}
 	logger := watermill.NewSlogLogger(s.logger.With("component", "router"))
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: s.cfg.DrainTimeout + drainMargin}, quiet{logger})
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: s.cfg.DrainTimeout + drainMargin}, routine{logger})
 	if err != nil {
 		return err
 	}
@@ -204,12 +253,36 @@ func (s *system) work(ctx context.Context) error {
 	select {
 	case <-router.Running():
 		s.logger.InfoContext(ctx, "worker pulls", "worker", runner.Worker, "kinds", runner.Kinds(), "slots", s.cfg.MaxGenerations)
+		presence, err := nats.RegisterWorker(s.broker.conn, runner.Stats)
+		if err != nil {
+			return errors.Join(err, router.Close(), subscriber.Close(), <-ran)
+		}
+		defer presence.Stop()
 		<-ctx.Done()
 		s.logger.InfoContext(ctx, "worker drains", "worker", runner.Worker, "at_most", s.cfg.DrainTimeout)
+		runner.Drain()
+		presence.Announce()
 		return errors.Join(router.Close(), subscriber.Close(), <-ran)
 	case err := <-ran:
 		return errors.Join(err, subscriber.Close())
 	}
+}
+
+// agents returns those of the kinds that this worker serves.
+func (s *system) agents(client llm.Client) ([]workers.Agent, error) {
+	all, err := agents.All(client)
+	if err != nil || len(s.cfg.WorkerKinds) == 0 {
+		return all, err
+	}
+	var own []workers.Agent
+	for _, kind := range s.cfg.WorkerKinds {
+		i := slices.IndexFunc(all, func(a workers.Agent) bool { return a.Kind().Name == kind })
+		if i < 0 {
+			return nil, &usageError{fmt.Errorf("WORKER_KINDS: there is no kind %q", kind)}
+		}
+		own = append(own, all[i])
+	}
+	return own, nil
 }
 
 // workerName returns a name that no other worker has.
@@ -225,17 +298,6 @@ func workerName() string {
 		return '-'
 	}, strings.ToLower(host))
 	return host[:min(len(host), events.MaxToken-9)] + "-" + uuid.NewString()[:8]
-}
-
-// record copies the log into Postgres and dispatches what was left behind, until ctx ends.
-func (s *system) record(ctx context.Context) error {
-	feed, err := nats.NewFeed(s.broker.js, nats.Recorder, nats.FeedConfig{Batch: recordBatch, Logger: s.logger})
-	if err != nil {
-		return err
-	}
-	recorder := &workers.Recorder{Feed: feed, Archive: s.db, Logger: s.logger}
-	reconciler := &workers.Reconciler{Log: s.broker.log, Queue: s.broker.queue, Latest: s.broker.log, Logger: s.logger}
-	return runRoles(ctx, s.logger, role{"record", recorder.Run}, role{"reconcile", reconciler.Run})
 }
 
 // notify tells subscribers until ctx ends.
@@ -276,13 +338,13 @@ func (p progress) Progress(ctx context.Context, report func(events.Event)) error
 	return p.log.WatchProgress(ctx, report)
 }
 
-// quiet passes on what the router has to say beyond its routine.
-type quiet struct{ watermill.LoggerAdapter }
+// routine passes on what the router has to say beyond its routine.
+type routine struct{ watermill.LoggerAdapter }
 
-func (q quiet) Info(msg string, fields watermill.LogFields) { q.Debug(msg, fields) }
+func (q routine) Info(msg string, fields watermill.LogFields) { q.Debug(msg, fields) }
 
-func (q quiet) With(fields watermill.LogFields) watermill.LoggerAdapter {
-	return quiet{q.LoggerAdapter.With(fields)}
+func (q routine) With(fields watermill.LogFields) watermill.LoggerAdapter {
+	return routine{q.LoggerAdapter.With(fields)}
 }
 
 // address returns where the API listens.

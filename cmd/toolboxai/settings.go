@@ -5,6 +5,7 @@ import (
 
 	"github.com/toolboxai/orchestrator/internal/llm"
 	"github.com/toolboxai/orchestrator/internal/llm/composer"
+	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/nats"
 )
 
@@ -13,13 +14,19 @@ const (
 	drainMargin = 15 * time.Second
 	// recordBatch is how many events one transaction of the recorder holds at most.
 	recordBatch = 4000
-	// durabilityPause is how long the API waits before it asks a broker again how durable the log is.
-	durabilityPause = 3 * time.Second
+	// devLease is how long a dispatcher that was killed keeps the next one out where both run on one machine.
+	devLease = 3 * time.Second
 	// notifyWait is how long the notifier waits for more events before it sends what it has: subscribers are watching.
 	notifyWait = 10 * time.Millisecond
 )
 
 func (c Config) agentTimeout() time.Duration { return time.Duration(c.AgentTimeout) * time.Second }
+
+// writePatience returns how long a worker holds on to what it paid for while the broker is away: for most of the time after which its task is
+// given to another, up to half a minute.
+func (c Config) writePatience() time.Duration {
+	return max(task.Patience, min(30*time.Second, c.TaskAckWait*2/3))
+}
 
 // models returns the models that may be chosen from.
 func (c Config) models() llm.Config {
@@ -36,5 +43,9 @@ func (c Config) models() llm.Config {
 
 // topology returns how streams and consumers are to be.
 func (c Config) topology(kinds []string) nats.Topology {
-	return nats.Topology{Kinds: kinds, Replicas: c.NATSReplicas, TasksMaxMsgs: c.TaskQueueLimit, AckWait: c.TaskAckWait}
+	t := nats.Topology{Kinds: kinds, Replicas: c.NATSReplicas, TasksMaxMsgs: c.TaskQueueLimit, AckWait: c.TaskAckWait}
+	if c.dev {
+		t.LeaseTTL = devLease
+	}
+	return t
 }

@@ -17,11 +17,13 @@ import (
 )
 
 type tasksCommand struct {
-	Submit submitCommand `cmd:"" help:"Submit a task."`
-	Get    getCommand    `cmd:"" help:"Show a task with its result."`
-	List   listCommand   `cmd:"" help:"List tasks, newest first."`
-	Watch  watchCommand  `cmd:"" help:"Follow a task until it ends."`
-	Cancel cancelCommand `cmd:"" help:"Withdraw a task that is not finished."`
+	Submit  submitCommand  `cmd:"" help:"Submit a task."`
+	Get     getCommand     `cmd:"" help:"Show a task with its result."`
+	List    listCommand    `cmd:"" help:"List tasks, newest first."`
+	Watch   watchCommand   `cmd:"" help:"Follow a task until it ends."`
+	Explain explainCommand `cmd:"" help:"Say why a task is where it is."`
+	Signal  signalCommand  `cmd:"" help:"Tell a task that something happened that it waits for."`
+	Cancel  cancelCommand  `cmd:"" help:"Withdraw a task that is not finished, or all that match a filter."`
 }
 
 // submitted is the answer to a submission.
@@ -39,14 +41,19 @@ type submitCommand struct {
 	Key      string            `help:"Idempotency-Key: repeating the command with it submits nothing new."`
 	Label    map[string]string `help:"Label, as name=value; repeatable."`
 	Deadline time.Duration     `help:"The task fails when it is not finished after this long."`
+	RunAt    string            `help:"No worker begins earlier: RFC 3339, such as 2026-09-01T08:00:00Z."`
+	Delay    time.Duration     `help:"No worker begins before this long from now."`
+	QueueTTL time.Duration     `name:"queue-ttl" help:"The task fails when no worker has begun it after this long."`
+	Timeout  time.Duration     `help:"Of one attempt."`
+	Cost     float64           `help:"Estimate, in seconds of work, for fairness between tenants."`
 	Wait     bool              `help:"Follow the task; exit with 1 when it does not complete." short:"w"`
 }
 
 func (c *submitCommand) Run(ctx context.Context) error {
-	if c.Key != "" && c.Deadline != 0 {
-		return &usageError{errors.New("--key and --deadline exclude each other: the deadline counts from now, so that repeating the command would ask for something else under the same key")}
+	if c.Key != "" && (c.Deadline != 0 || c.Delay != 0 || c.QueueTTL != 0) {
+		return &usageError{errors.New("--key excludes --deadline, --delay and --queue-ttl: they count from now, so that repeating the command would ask for something else under the same key")}
 	}
-	input, err := c.input(ctx)
+	input, err := c.input(ctx, c.Kind, c.Input)
 	if err != nil {
 		return err
 	}
@@ -56,6 +63,17 @@ func (c *submitCommand) Run(ctx context.Context) error {
 	}
 	if c.Deadline > 0 {
 		body["deadline"] = time.Now().Add(c.Deadline).UTC().Format(time.RFC3339Nano)
+	}
+	if c.RunAt != "" {
+		body["run_at"] = c.RunAt
+	}
+	for name, d := range map[string]time.Duration{"delay_seconds": c.Delay, "queue_ttl_seconds": c.QueueTTL, "timeout_seconds": c.Timeout} {
+		if d != 0 {
+			body[name] = int(d.Round(time.Second).Seconds())
+		}
+	}
+	if c.Cost != 0 {
+		body["cost"] = c.Cost
 	}
 	header := map[string]string{}
 	if c.Key != "" {
@@ -75,22 +93,23 @@ func (c *submitCommand) Run(ctx context.Context) error {
 	return nil
 }
 
-func (c *submitCommand) input(ctx context.Context) (json.RawMessage, error) {
+// input reads a task's input as --input gives it: JSON, @FILE, - for standard input, or nothing for the example of the kind.
+func (r remote) input(ctx context.Context, kind, given string) (json.RawMessage, error) {
 	var data []byte
 	var err error
 	switch {
-	case c.Input == "":
-		var kind struct {
+	case given == "":
+		var described struct {
 			Example json.RawMessage `json:"example"`
 		}
-		err = c.call(ctx, "GET", "/agents/"+url.PathEscape(c.Kind), nil, nil, &kind)
-		data = kind.Example
-	case c.Input == "-":
+		err = r.call(ctx, "GET", "/agents/"+url.PathEscape(kind), nil, nil, &described)
+		data = described.Example
+	case given == "-":
 		data, err = io.ReadAll(io.LimitReader(os.Stdin, task.MaxInput+1))
-	case strings.HasPrefix(c.Input, "@"):
-		data, err = os.ReadFile(c.Input[1:])
+	case strings.HasPrefix(given, "@"):
+		data, err = os.ReadFile(given[1:])
 	default:
-		data = []byte(c.Input)
+		data = []byte(given)
 	}
 	if err != nil {
 		return nil, err
@@ -171,7 +190,10 @@ func list(ctx context.Context, r remote, path string) error {
 	fmt.Fprintln(w, "TASK\tKIND\tSTATE\tATTEMPT\tCREATED\tWHY")
 	for _, t := range page.Tasks {
 		why := ""
-		if t.Failure != nil {
+		switch {
+		case t.Wait != nil:
+			why = firstLine(t.Wait.Message)
+		case t.Failure != nil:
 			why = string(t.Failure.Cause) + ": " + firstLine(t.Failure.Error)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", t.ID, t.Kind, t.State, t.Attempt, t.CreatedAt.Local().Format(time.DateTime), why)
@@ -186,69 +208,6 @@ func list(ctx context.Context, r remote, path string) error {
 		fmt.Printf("more with --cursor %s\n", page.Next)
 	}
 	return nil
-}
-
-type cancelCommand struct {
-	remote
-	ID     string `arg:"" help:"The task's id."`
-	Reason string `help:"Why; it goes on record."`
-}
-
-func (c *cancelCommand) Run(ctx context.Context) error {
-	q := url.Values{}
-	setIf(q, "reason", c.Reason)
-	var t task.Task
-	if err := c.call(ctx, "DELETE", "/tasks/"+url.PathEscape(c.ID)+"?"+q.Encode(), nil, nil, &t); err != nil {
-		return err
-	}
-	if c.JSON {
-		return printJSON(t)
-	}
-	fmt.Printf("task %s is %s\n", t.ID, t.State)
-	return nil
-}
-
-func printTask(t task.Task) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	row := func(name, value string) {
-		if value != "" {
-			fmt.Fprintf(w, "%s\t%s\n", name, value)
-		}
-	}
-	row("task", t.ID)
-	row("kind", t.Kind)
-	row("state", string(t.State))
-	row("attempt", fmt.Sprintf("%d of dispatch %d", t.Attempt, t.Dispatch))
-	row("created", t.CreatedAt.Local().Format(time.DateTime))
-	if t.FinishedAt != nil {
-		row("finished", fmt.Sprintf("%s (after %s)", t.FinishedAt.Local().Format(time.DateTime), t.FinishedAt.Sub(t.CreatedAt).Round(time.Millisecond)))
-	}
-	if t.Provenance != nil {
-		row("by", t.Provenance.GeneratedBy)
-	}
-	if t.Usage != nil {
-		row("usage", fmt.Sprintf("%d calls, %d + %d tokens%s", t.Usage.Calls, t.Usage.InputTokens, t.Usage.OutputTokens, cost(t)))
-	}
-	if t.Failure != nil {
-		row("why", string(t.Failure.Cause)+": "+t.Failure.Error)
-	}
-	if t.NextAt != nil {
-		row("next attempt", t.NextAt.Local().Format(time.DateTime))
-	}
-	if t.Discard != nil {
-		row("discarded", "by "+t.Discard.By+" "+t.Discard.Reason)
-	}
-	if err := w.Flush(); err != nil || t.Result == nil {
-		return err
-	}
-	return printJSON(t.Result)
-}
-
-func cost(t task.Task) string {
-	if !t.Usage.CostKnown {
-		return ""
-	}
-	return fmt.Sprintf(", %.4f USD", t.Usage.CostUSD)
 }
 
 func printJSON(v any) error {

@@ -11,7 +11,7 @@ import (
 type tokenCommand struct {
 	User   string        `help:"Who the token is for." default:"teacher"`
 	Tenant string        `help:"Their tenant." default:"dev"`
-	Role   string        `help:"admin, teacher, student or parent." default:"teacher" enum:"admin,teacher,student,parent"`
+	Role   string        `help:"platform_admin, admin, teacher, student or parent." default:"teacher" enum:"platform_admin,admin,teacher,student,parent"`
 	TTL    time.Duration `help:"How long it is valid." default:"15m" name:"ttl"`
 }
 
@@ -24,10 +24,32 @@ func (c *tokenCommand) Run() error {
 	if err := need("token", map[string]string{"JWT_SECRET_KEY": cfg.JWTSecret}); err != nil {
 		return &usageError{err}
 	}
-	token, err := auth.Issue([]byte(cfg.JWTSecret), auth.Principal{UserID: c.User, Tenant: c.Tenant, Role: auth.Role(c.Role)}, c.TTL)
+	keys, err := cfg.keyring()
+	if err != nil {
+		return &usageError{err}
+	}
+	p := auth.Principal{UserID: c.User, Tenant: c.Tenant, Role: auth.Role(c.Role), AuthAt: time.Now()}
+	token, err := keys.Issue(p, c.TTL)
 	if err != nil {
 		return &usageError{err}
 	}
 	fmt.Println(token)
 	return nil
+}
+
+// keyring returns the keys of bearer tokens.
+func (c Config) keyring() (*auth.Keyring, error) {
+	signing, err := auth.ParseKey(c.JWTSecret)
+	if err != nil {
+		return nil, fmt.Errorf("JWT_SECRET_KEY: %w", err)
+	}
+	keys := auth.KeyringConfig{Signing: signing}
+	for i, text := range c.JWTPrevious {
+		key, err := auth.ParseKey(text)
+		if err != nil {
+			return nil, fmt.Errorf("JWT_PREVIOUS_KEYS, key %d: %w", i+1, err)
+		}
+		keys.Previous = append(keys.Previous, key)
+	}
+	return auth.NewKeyring(keys)
 }

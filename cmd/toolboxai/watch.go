@@ -87,17 +87,22 @@ func (s *screen) show(e told) {
 		if json.Unmarshal(e.Data, &p) != nil {
 			return
 		}
-		if !s.terminal {
-			fmt.Fprintf(s.out, "%s  %3.0f %%  %s\n", e.Time.Local().Format(time.TimeOnly), p.Percent, p.Message)
-			return
-		}
-		full := int(p.Percent / 100 * barWidth)
-		fmt.Fprintf(s.out, "\r\033[K[%s%s] %3.0f %%  %s", strings.Repeat("█", full), strings.Repeat("░", barWidth-full), p.Percent, firstLine(p.Message))
-		s.open = true
+		s.bar(e.Time, p.Percent, p.Message)
 		return
 	}
 	s.end()
-	fmt.Fprintf(s.out, "%s  %s%s\n", e.Time.Local().Format(time.TimeOnly), strings.TrimPrefix(string(e.Type), "task."), describe(e))
+	fmt.Fprintf(s.out, "%s  %s%s\n", e.Time.Local().Format(time.TimeOnly), named(e), describe(e))
+}
+
+// bar shows how far something has come: in place on a terminal, as a line elsewhere.
+func (s *screen) bar(at time.Time, percent float64, message string) {
+	if !s.terminal {
+		fmt.Fprintf(s.out, "%s  %3.0f %%  %s\n", at.Local().Format(time.TimeOnly), percent, message)
+		return
+	}
+	full := int(percent / 100 * barWidth)
+	fmt.Fprintf(s.out, "\r\033[K[%s%s] %3.0f %%  %s", strings.Repeat("█", full), strings.Repeat("░", barWidth-full), percent, firstLine(message))
+	s.open = true
 }
 
 func (s *screen) end() {
@@ -107,32 +112,75 @@ func (s *screen) end() {
 	}
 }
 
+// named says in a word what happened: a task that goes on, or that an admin sent again, is queued on the log as a new one is.
+func named(e told) string {
+	var p events.Queued
+	if e.Type == events.TypeQueued && json.Unmarshal(e.Data, &p) == nil {
+		switch {
+		case p.Resume != nil:
+			return "resumed"
+		case p.Replay != nil:
+			return "replayed"
+		}
+	}
+	return strings.TrimPrefix(string(e.Type), "task.")
+}
+
 // describe says the one thing about an event that a person wants to know.
 func describe(e told) string {
 	var p struct {
-		Attempt int          `json:"attempt"`
-		Worker  string       `json:"worker"`
-		Name    string       `json:"name"`
-		Took    int          `json:"duration_ms"`
-		Cause   events.Cause `json:"cause"`
-		Error   string       `json:"error"`
-		NextAt  *time.Time   `json:"next_at"`
-		By      string       `json:"by"`
+		Attempt   int            `json:"attempt"`
+		Worker    string         `json:"worker"`
+		Name      string         `json:"name"`
+		Took      int            `json:"duration_ms"`
+		Cause     events.Cause   `json:"cause"`
+		Error     string         `json:"error"`
+		NextAt    *time.Time     `json:"next_at"`
+		NotBefore *time.Time     `json:"not_before"`
+		Message   string         `json:"message"`
+		Until     *time.Time     `json:"until"`
+		By        string         `json:"by"`
+		Reason    string         `json:"reason"`
+		Replay    *events.Replay `json:"replay"`
+		Resume    *events.Resume `json:"resume"`
 	}
 	if json.Unmarshal(e.Data, &p) != nil {
 		return ""
 	}
 	switch e.Type {
+	case events.TypeQueued:
+		switch {
+		case p.Resume != nil:
+			return because(p.Resume.Why)
+		case p.Replay != nil:
+			return "  by " + p.Replay.By + because(p.Replay.Reason)
+		case p.NotBefore != nil:
+			return "  not before " + moment(p.NotBefore)
+		}
 	case events.TypeStarted:
 		return fmt.Sprintf("  attempt %d on %s", p.Attempt, p.Worker)
 	case events.TypeStep:
 		return fmt.Sprintf("  %s (%d ms)", p.Name, p.Took)
 	case events.TypeRetrying:
 		return fmt.Sprintf("  %s: %s; next attempt at %s", p.Cause, firstLine(p.Error), p.NextAt.Local().Format(time.TimeOnly))
+	case events.TypeWaiting:
+		if p.Until != nil {
+			return fmt.Sprintf("%s; until %s at the latest", because(p.Message), moment(p.Until))
+		}
+		return because(p.Message)
+	case events.TypeSignalled:
+		return "  " + p.Name + " by " + p.By
 	case events.TypeFailed:
 		return fmt.Sprintf("  %s: %s", p.Cause, firstLine(p.Error))
 	case events.TypeCancelled, events.TypeDiscarded:
-		return "  by " + p.By
+		return "  by " + p.By + because(p.Reason)
 	}
 	return ""
+}
+
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return "  " + firstLine(why)
 }
