@@ -138,7 +138,7 @@ another one by naming it in ` + "`X-Tenant-ID`" + `, which goes on that tenant's
 
 An API key acts for a user: it may what that user's role may and its own **scope** allows; where no scope stands, API keys may not.
 **Fresh** operations need a proof of who one is (password, code or passkey) from the last 10 minutes. Who has yet to set up the second
-factor that their role demands may use only what is marked **enrol**.
+factor that their role demands, or a password of their own in place of a temporary one, may use only what is marked **enrol**.
 
 **Counted** names the rate limits that a request counts against, beside its user's or key's own and the one for all requests together.
 Submissions count against their kind's: content, quiz, terrain, script, code_review, roblox, or generation for any other.

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -279,11 +278,6 @@ func (p *person) key(scopes ...auth.Scope) (apikey.Key, string) {
 	return made.Key, made.Text
 }
 
-// header is what the site's own requests send for p.
-func (p *person) header() map[string]string {
-	return map[string]string{"Authorization": "Bearer " + p.access}
-}
-
 // link waits for a mail to an address that has a link to path, and returns what follows the path in it.
 func (b *postbox) link(t *testing.T, to, path string) (found string) {
 	t.Helper()
@@ -302,13 +296,4 @@ func (b *postbox) link(t *testing.T, to, path string) (found string) {
 		return fmt.Errorf("%d mails have come", len(b.mails()))
 	})
 	return found
-}
-
-// together runs what each of n does at the same time, and waits for all.
-func together(n int, do func(i int)) {
-	var all sync.WaitGroup
-	for i := range n {
-		all.Go(func() { do(i) })
-	}
-	all.Wait()
 }

@@ -234,6 +234,7 @@ func TestFallback_WaitsForASilentStoreOnlyUntilTheBreakerOpens(t *testing.T) {
 			t.Error("the breaker is closed")
 		}
 		<-time.After(16 * time.Second)
+		synctest.Wait() // for what Run asks at this moment
 		start, asked := time.Now(), s.calls()
 		for range 1000 {
 			limittest.Take(t, f, limit.Ask{Key: "k", Limit: wide})
