@@ -28,7 +28,7 @@ const (
 func access() map[string]auth.Rule {
 	table := map[string]auth.Rule{}
 	for _, part := range []map[string]auth.Rule{
-		accessToTasks(), accessToSchedules(), accessToEngine(), accessToHealth(),
+		accessToTasks(), accessToLive(), accessToSchedules(), accessToEngine(), accessToHealth(),
 		accessToSignIn(), accessToPeople(), accessToTenants(), accessToClasses(), accessToKeys(), accessToOperations(),
 	} {
 		maps.Copy(table, part)
@@ -51,6 +51,16 @@ func accessToTasks() map[string]auth.Rule {
 		"SignalTask":    {Admin: tenant, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
 		"ListAgents":    {Admin: tenant, Teacher: tenant, Student: tenant, Parent: tenant, Scope: auth.TasksRead, Group: groupRead},
 		"GetAgent":      {Admin: tenant, Teacher: tenant, Student: tenant, Parent: tenant, Scope: auth.TasksRead, Group: groupRead},
+	}
+}
+
+// accessToLive says who may follow. Whom a channel or a stream tells of what is held against the object, as for any other reading.
+func accessToLive() map[string]auth.Rule {
+	const own, shared, tenant = auth.Own, auth.Shared, auth.Tenant
+	return map[string]auth.Rule{
+		"AuthorizeChannel":        {Admin: tenant, Teacher: tenant, Student: shared, Parent: shared, Scope: auth.TasksRead, Group: groupRead},
+		"AuthenticateChannelUser": {Admin: own, Teacher: own, Student: own, Parent: own, Group: groupRead},
+		"IssueTicket":             {Admin: own, Teacher: own, Student: own, Parent: own, Scope: auth.TasksRead, Group: groupWrite},
 	}
 }
 

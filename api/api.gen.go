@@ -28,6 +28,7 @@ import (
 	"github.com/toolboxai/orchestrator/internal/schedule"
 	"github.com/toolboxai/orchestrator/internal/school"
 	"github.com/toolboxai/orchestrator/internal/task"
+	"github.com/toolboxai/orchestrator/internal/ticket"
 )
 
 // Defines values for CampaignFilterStates.
@@ -36,6 +37,16 @@ const (
 	Retrying CampaignFilterStates = "retrying"
 	Running  CampaignFilterStates = "running"
 	Waiting  CampaignFilterStates = "waiting"
+)
+
+// Defines values for ChannelAnswerStatus.
+const (
+	ChannelAnswerStatusSuccess ChannelAnswerStatus = "success"
+)
+
+// Defines values for ChannelUserAnswerStatus.
+const (
+	ChannelUserAnswerStatusSuccess ChannelUserAnswerStatus = "success"
 )
 
 // Defines values for ListIncidentsParamsOrder.
@@ -319,6 +330,61 @@ type ChangePasswordRequest struct {
 	// NewPassword 12 to 128 characters.
 	NewPassword Password `json:"new_password"`
 	OldPassword string   `json:"old_password"`
+}
+
+// ChannelAnswer defines model for ChannelAnswer.
+type ChannelAnswer struct {
+	// Auth `<key>:<signature>`
+	Auth string `json:"auth"`
+
+	// ChannelData Who joins, as JSON: for presence channels.
+	ChannelData string              `json:"channel_data,omitempty"`
+	Data        ChannelAuth         `json:"data"`
+	Message     string              `json:"message"`
+	Metadata    Metadata            `json:"metadata"`
+	Status      ChannelAnswerStatus `json:"status"`
+}
+
+// ChannelAnswerStatus defines model for ChannelAnswer.Status.
+type ChannelAnswerStatus string
+
+// ChannelAuth defines model for ChannelAuth.
+type ChannelAuth struct {
+	Channel string `json:"channel"`
+}
+
+// ChannelRequest defines model for ChannelRequest.
+type ChannelRequest struct {
+	ChannelName string `json:"channel_name"`
+
+	// SocketID Of the connection.
+	SocketID string `json:"socket_id"`
+}
+
+// ChannelUser defines model for ChannelUser.
+type ChannelUser struct {
+	ID string `json:"id"`
+}
+
+// ChannelUserAnswer defines model for ChannelUserAnswer.
+type ChannelUserAnswer struct {
+	// Auth `<key>:<signature>`
+	Auth     string                  `json:"auth"`
+	Data     ChannelUser             `json:"data"`
+	Message  string                  `json:"message"`
+	Metadata Metadata                `json:"metadata"`
+	Status   ChannelUserAnswerStatus `json:"status"`
+
+	// UserData Who signs in, as JSON.
+	UserData string `json:"user_data"`
+}
+
+// ChannelUserAnswerStatus defines model for ChannelUserAnswer.Status.
+type ChannelUserAnswerStatus string
+
+// ChannelUserRequest defines model for ChannelUserRequest.
+type ChannelUserRequest struct {
+	SocketID string `json:"socket_id"`
 }
 
 // Class defines model for Class.
@@ -1028,6 +1094,12 @@ type TenantPageAnswer = Answer[TenantPage]
 // TenantSettings defines model for TenantSettings.
 type TenantSettings = school.Settings
 
+// Ticket defines model for Ticket.
+type Ticket = ticket.Ticket
+
+// TicketAnswer defines model for TicketAnswer.
+type TicketAnswer = Answer[Ticket]
+
 // Ticks defines model for Ticks.
 type Ticks struct {
 	Ticks []time.Time `json:"ticks"`
@@ -1195,6 +1267,9 @@ type ParentID = string
 
 // SharedTaskID defines model for SharedTaskID.
 type SharedTaskID = string
+
+// StreamTicket defines model for StreamTicket.
+type StreamTicket = string
 
 // TaskID defines model for TaskID.
 type TaskID = string
@@ -1434,6 +1509,9 @@ type GetTaskEventsParams struct {
 	// Limit The size of a JSON page. Not for streams.
 	Limit int `form:"limit,omitempty" json:"limit,omitempty"`
 
+	// Ticket In place of a header that says who asks. See `POST /stream-tickets`. Only for streams.
+	Ticket StreamTicket `form:"ticket,omitempty" json:"ticket,omitempty"`
+
 	// LastEventID The id of the last event that a stream delivered. Only for streams.
 	LastEventID string `json:"Last-Event-ID,omitempty"`
 }
@@ -1555,6 +1633,18 @@ type ShareTaskJSONRequestBody = ShareRequest
 
 // InviteJSONRequestBody defines body for Invite for application/json ContentType.
 type InviteJSONRequestBody = InviteRequest
+
+// AuthorizeChannelJSONRequestBody defines body for AuthorizeChannel for application/json ContentType.
+type AuthorizeChannelJSONRequestBody = ChannelRequest
+
+// AuthorizeChannelFormdataRequestBody defines body for AuthorizeChannel for application/x-www-form-urlencoded ContentType.
+type AuthorizeChannelFormdataRequestBody = ChannelRequest
+
+// AuthenticateChannelUserJSONRequestBody defines body for AuthenticateChannelUser for application/json ContentType.
+type AuthenticateChannelUserJSONRequestBody = ChannelUserRequest
+
+// AuthenticateChannelUserFormdataRequestBody defines body for AuthenticateChannelUser for application/x-www-form-urlencoded ContentType.
+type AuthenticateChannelUserFormdataRequestBody = ChannelUserRequest
 
 // CreateScheduleJSONRequestBody defines body for CreateSchedule for application/json ContentType.
 type CreateScheduleJSONRequestBody = ScheduleDefinition
@@ -1810,6 +1900,12 @@ type ServerInterface interface {
 	// Invite Invite somebody by mail
 	// (POST /invitations)
 	Invite(ctx echo.Context) error
+	// AuthorizeChannel Join a channel
+	// (POST /pusher/auth)
+	AuthorizeChannel(ctx echo.Context) error
+	// AuthenticateChannelUser Sign a connection in
+	// (POST /pusher/user-auth)
+	AuthenticateChannelUser(ctx echo.Context) error
 	// ListSchedules List the tenant's schedules by name
 	// (GET /schedules)
 	ListSchedules(ctx echo.Context) error
@@ -1840,6 +1936,9 @@ type ServerInterface interface {
 	// TriggerSchedule Run a schedule's task now
 	// (POST /schedules/{id}/trigger)
 	TriggerSchedule(ctx echo.Context, id string, params TriggerScheduleParams) error
+	// IssueTicket Get a ticket for a stream
+	// (POST /stream-tickets)
+	IssueTicket(ctx echo.Context) error
 	// ListTasks List tasks, newest first
 	// (GET /tasks)
 	ListTasks(ctx echo.Context, params ListTasksParams) error
@@ -3126,6 +3225,24 @@ func (w *ServerInterfaceWrapper) Invite(ctx echo.Context) error {
 	return err
 }
 
+// AuthorizeChannel converts echo context to params.
+func (w *ServerInterfaceWrapper) AuthorizeChannel(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AuthorizeChannel(ctx)
+	return err
+}
+
+// AuthenticateChannelUser converts echo context to params.
+func (w *ServerInterfaceWrapper) AuthenticateChannelUser(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AuthenticateChannelUser(ctx)
+	return err
+}
+
 // ListSchedules converts echo context to params.
 func (w *ServerInterfaceWrapper) ListSchedules(ctx echo.Context) error {
 	var err error
@@ -3329,6 +3446,15 @@ func (w *ServerInterfaceWrapper) TriggerSchedule(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.TriggerSchedule(ctx, id, params)
+	return err
+}
+
+// IssueTicket converts echo context to params.
+func (w *ServerInterfaceWrapper) IssueTicket(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.IssueTicket(ctx)
 	return err
 }
 
@@ -3546,6 +3672,13 @@ func (w *ServerInterfaceWrapper) GetTaskEvents(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "ticket" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "ticket", ctx.QueryParams(), &params.Ticket, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter ticket: %s", err))
 	}
 
 	headers := ctx.Request().Header
@@ -4091,6 +4224,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/tasks/:id/html", wrapper.GetTaskPage, options.OperationMiddlewares["GetTaskPage"]...)
 	router.POST(options.BaseURL+"/tasks/:id/signals/:name", wrapper.SignalTask, options.OperationMiddlewares["SignalTask"]...)
 	router.GET(options.BaseURL+"/tasks/:id/events", wrapper.GetTaskEvents, options.OperationMiddlewares["GetTaskEvents"]...)
+	router.POST(options.BaseURL+"/pusher/auth", wrapper.AuthorizeChannel, options.OperationMiddlewares["AuthorizeChannel"]...)
+	router.POST(options.BaseURL+"/pusher/user-auth", wrapper.AuthenticateChannelUser, options.OperationMiddlewares["AuthenticateChannelUser"]...)
+	router.POST(options.BaseURL+"/stream-tickets", wrapper.IssueTicket, options.OperationMiddlewares["IssueTicket"]...)
 	router.GET(options.BaseURL+"/agents", wrapper.ListAgents, options.OperationMiddlewares["ListAgents"]...)
 	router.GET(options.BaseURL+"/schedules", wrapper.ListSchedules, options.OperationMiddlewares["ListSchedules"]...)
 	router.POST(options.BaseURL+"/schedules", wrapper.CreateSchedule, options.OperationMiddlewares["CreateSchedule"]...)
@@ -7016,6 +7152,86 @@ func (response InvitedefaultJSONResponse) VisitInviteResponse(w http.ResponseWri
 	return err
 }
 
+type AuthorizeChannelRequestObject struct {
+	JSONBody     *AuthorizeChannelJSONRequestBody
+	FormdataBody *AuthorizeChannelFormdataRequestBody
+}
+
+type AuthorizeChannelResponseObject interface {
+	VisitAuthorizeChannelResponse(w http.ResponseWriter) error
+}
+
+type AuthorizeChannel200JSONResponse ChannelAnswer
+
+func (response AuthorizeChannel200JSONResponse) VisitAuthorizeChannelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthorizeChanneldefaultJSONResponse struct {
+	Body       ProblemAnswer
+	StatusCode int
+}
+
+func (response AuthorizeChanneldefaultJSONResponse) VisitAuthorizeChannelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthenticateChannelUserRequestObject struct {
+	JSONBody     *AuthenticateChannelUserJSONRequestBody
+	FormdataBody *AuthenticateChannelUserFormdataRequestBody
+}
+
+type AuthenticateChannelUserResponseObject interface {
+	VisitAuthenticateChannelUserResponse(w http.ResponseWriter) error
+}
+
+type AuthenticateChannelUser200JSONResponse ChannelUserAnswer
+
+func (response AuthenticateChannelUser200JSONResponse) VisitAuthenticateChannelUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthenticateChannelUserdefaultJSONResponse struct {
+	Body       ProblemAnswer
+	StatusCode int
+}
+
+func (response AuthenticateChannelUserdefaultJSONResponse) VisitAuthenticateChannelUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSchedulesRequestObject struct {
 }
 
@@ -7415,6 +7631,44 @@ type TriggerScheduledefaultJSONResponse struct {
 }
 
 func (response TriggerScheduledefaultJSONResponse) VisitTriggerScheduleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IssueTicketRequestObject struct {
+}
+
+type IssueTicketResponseObject interface {
+	VisitIssueTicketResponse(w http.ResponseWriter) error
+}
+
+type IssueTicket201JSONResponse TicketAnswer
+
+func (response IssueTicket201JSONResponse) VisitIssueTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IssueTicketdefaultJSONResponse struct {
+	Body       ProblemAnswer
+	StatusCode int
+}
+
+func (response IssueTicketdefaultJSONResponse) VisitIssueTicketResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8998,6 +9252,12 @@ type StrictServerInterface interface {
 	// Invite Invite somebody by mail
 	// (POST /invitations)
 	Invite(ctx context.Context, request InviteRequestObject) (InviteResponseObject, error)
+	// AuthorizeChannel Join a channel
+	// (POST /pusher/auth)
+	AuthorizeChannel(ctx context.Context, request AuthorizeChannelRequestObject) (AuthorizeChannelResponseObject, error)
+	// AuthenticateChannelUser Sign a connection in
+	// (POST /pusher/user-auth)
+	AuthenticateChannelUser(ctx context.Context, request AuthenticateChannelUserRequestObject) (AuthenticateChannelUserResponseObject, error)
 	// ListSchedules List the tenant's schedules by name
 	// (GET /schedules)
 	ListSchedules(ctx context.Context, request ListSchedulesRequestObject) (ListSchedulesResponseObject, error)
@@ -9028,6 +9288,9 @@ type StrictServerInterface interface {
 	// TriggerSchedule Run a schedule's task now
 	// (POST /schedules/{id}/trigger)
 	TriggerSchedule(ctx context.Context, request TriggerScheduleRequestObject) (TriggerScheduleResponseObject, error)
+	// IssueTicket Get a ticket for a stream
+	// (POST /stream-tickets)
+	IssueTicket(ctx context.Context, request IssueTicketRequestObject) (IssueTicketResponseObject, error)
 	// ListTasks List tasks, newest first
 	// (GET /tasks)
 	ListTasks(ctx context.Context, request ListTasksRequestObject) (ListTasksResponseObject, error)
@@ -11524,6 +11787,126 @@ func (sh *strictHandler) Invite(ctx echo.Context) error {
 	return nil
 }
 
+// AuthorizeChannel operation middleware
+func (sh *strictHandler) AuthorizeChannel(ctx echo.Context) error {
+	var request AuthorizeChannelRequestObject
+
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/json") {
+		var body AuthorizeChannelJSONRequestBody
+		var err error
+		if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+			// A request validator built on kin-openapi's openapi3filter with
+			// KeepValidatedValue leaves the value it validated on the body. Bind
+			// that value, matching member names exactly, so the handler receives
+			// what was validated instead of a second, case-insensitive decode.
+			// Otherwise bind only the request body, so that path and query
+			// parameters are not also bound into the body struct.
+			if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+				err = binder.BindBody(ctx, &body)
+			}
+		} else {
+			// A custom binder is installed on the Echo instance; defer to it
+			// entirely, since echo.Binder does not expose body-only binding and
+			// the binder may do more than decode (for example call ctx.Validate).
+			err = ctx.Bind(&body)
+		}
+		if err != nil {
+			return err
+		}
+		request.JSONBody = &body
+
+	}
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		if form, err := ctx.FormParams(); err == nil {
+			var body AuthorizeChannelFormdataRequestBody
+			if err := runtime.BindForm(&body, form, nil, nil); err != nil {
+				return err
+			}
+			request.FormdataBody = &body
+		} else {
+			return err
+		}
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AuthorizeChannel(ctx.Request().Context(), request.(AuthorizeChannelRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AuthorizeChannel")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AuthorizeChannelResponseObject); ok {
+		return validResponse.VisitAuthorizeChannelResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AuthenticateChannelUser operation middleware
+func (sh *strictHandler) AuthenticateChannelUser(ctx echo.Context) error {
+	var request AuthenticateChannelUserRequestObject
+
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/json") {
+		var body AuthenticateChannelUserJSONRequestBody
+		var err error
+		if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+			// A request validator built on kin-openapi's openapi3filter with
+			// KeepValidatedValue leaves the value it validated on the body. Bind
+			// that value, matching member names exactly, so the handler receives
+			// what was validated instead of a second, case-insensitive decode.
+			// Otherwise bind only the request body, so that path and query
+			// parameters are not also bound into the body struct.
+			if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+				err = binder.BindBody(ctx, &body)
+			}
+		} else {
+			// A custom binder is installed on the Echo instance; defer to it
+			// entirely, since echo.Binder does not expose body-only binding and
+			// the binder may do more than decode (for example call ctx.Validate).
+			err = ctx.Bind(&body)
+		}
+		if err != nil {
+			return err
+		}
+		request.JSONBody = &body
+
+	}
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		if form, err := ctx.FormParams(); err == nil {
+			var body AuthenticateChannelUserFormdataRequestBody
+			if err := runtime.BindForm(&body, form, nil, nil); err != nil {
+				return err
+			}
+			request.FormdataBody = &body
+		} else {
+			return err
+		}
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AuthenticateChannelUser(ctx.Request().Context(), request.(AuthenticateChannelUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AuthenticateChannelUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AuthenticateChannelUserResponseObject); ok {
+		return validResponse.VisitAuthenticateChannelUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListSchedules operation middleware
 func (sh *strictHandler) ListSchedules(ctx echo.Context) error {
 	var request ListSchedulesRequestObject
@@ -11864,6 +12247,29 @@ func (sh *strictHandler) TriggerSchedule(ctx echo.Context, id string, params Tri
 		return err
 	} else if validResponse, ok := response.(TriggerScheduleResponseObject); ok {
 		return validResponse.VisitTriggerScheduleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// IssueTicket operation middleware
+func (sh *strictHandler) IssueTicket(ctx echo.Context) error {
+	var request IssueTicketRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.IssueTicket(ctx.Request().Context(), request.(IssueTicketRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "IssueTicket")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(IssueTicketResponseObject); ok {
+		return validResponse.VisitIssueTicketResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

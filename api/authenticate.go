@@ -39,6 +39,9 @@ type proof struct {
 // authenticate returns who sends r. What is sent is verified, also where the development principal would do.
 func (s *Server) authenticate(r *http.Request, c *call) (auth.Principal, error) {
 	found, err := proofOf(r)
+	if err == nil {
+		found, err = s.redeem(r, c, found)
+	}
 	if err != nil {
 		return auth.Principal{}, err
 	}

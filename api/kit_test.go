@@ -23,6 +23,7 @@ import (
 	"github.com/toolboxai/orchestrator/internal/auth"
 	"github.com/toolboxai/orchestrator/internal/auth/authtest"
 	"github.com/toolboxai/orchestrator/internal/campaign"
+	"github.com/toolboxai/orchestrator/internal/pusher"
 	"github.com/toolboxai/orchestrator/internal/schedule"
 	"github.com/toolboxai/orchestrator/internal/schedule/scheduletest"
 	"github.com/toolboxai/orchestrator/internal/task"
@@ -145,6 +146,7 @@ func newKitOf(t testing.TB, kinds []task.Kind, change ...func(*api.Config)) *kit
 		Logger:        slog.New(slog.NewJSONHandler(k.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	k.identity.parts(&cfg)
+	cfg.Push = pusher.Signer{Key: "app-key", Secret: "app-secret"}
 	for _, c := range change {
 		c(&cfg)
 	}

@@ -122,6 +122,9 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 			if err := receive(c.Request()); err != nil {
 				return err
 			}
+			if err := unform(c.Request()); err != nil {
+				return err
+			}
 			if err := at.take(r.Context()); err != nil {
 				return err
 			}

@@ -101,6 +101,8 @@ type Config struct {
 	Keys      KeyBook
 	AccessLog audit.AccessReader
 	Privacy   Privacy
+	Tickets   Tickets
+	Push      Push   // nil: nothing is pushed
 	JWKS      []byte // the public keys of access tokens, as JSON; an empty set when nil
 
 	Limiter   limit.Limiter       // nil: nobody is asked to slow down
@@ -178,8 +180,8 @@ func (cfg *Config) complete() error {
 		return errors.New("Config.Schedules, Campaigns and Ledger are required")
 	case cfg.Sharing == nil || cfg.Students == nil || cfg.Access == nil || cfg.Breakers == nil:
 		return errors.New("Config.Sharing, Students, Access and Breakers are required")
-	case cfg.Accounts == nil || cfg.Directory == nil || cfg.Keys == nil || cfg.AccessLog == nil || cfg.Privacy == nil:
-		return errors.New("Config.Accounts, Directory, Keys, AccessLog and Privacy are required")
+	case cfg.Accounts == nil || cfg.Directory == nil || cfg.Keys == nil || cfg.AccessLog == nil || cfg.Privacy == nil || cfg.Tickets == nil:
+		return errors.New("Config.Accounts, Directory, Keys, AccessLog, Privacy and Tickets are required")
 	case cfg.Verifier == nil && cfg.DevPrincipal == nil:
 		return errors.New("Config.Verifier is missing: without it and without a DevPrincipal nobody could ask anything")
 	case cfg.Heartbeat < 0 || cfg.MaxStreams < 0 || cfg.Drain < 0:
@@ -263,6 +265,7 @@ func (s *Server) routes(doc object) error {
 	e.Binder = binder{}
 	e.HTTPErrorHandler = s.answerError
 	e.IPExtractor = ipExtractor(s.cfg.TrustedProxies)
+	e.Pre(aliases)
 	e.Use(s.observe)
 	if len(s.cfg.AllowedOrigins) > 0 {
 		e.Use(cors(s.cfg.AllowedOrigins))
@@ -305,6 +308,16 @@ func (s *Server) routes(doc object) error {
 	}
 	s.handler = e
 	return nil
+}
+
+// aliases serves the paths that Pusher's client libraries ask by themselves as those of the contract.
+func aliases(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if u := c.Request().URL; u.Path == "/pusher/auth" || u.Path == "/pusher/user-auth" {
+			u.Path = prefix + u.Path
+		}
+		return next(c)
+	}
 }
 
 // checkCoverage fails when a route is not in the contract: nothing would guard it.

@@ -16,6 +16,7 @@ const (
 	BucketSchedules = "SCHEDULES" // a document for each schedule
 	BucketCampaigns = "CAMPAIGNS" // a document for each replay campaign
 
+	BucketTickets     = "TICKETS"     // a document for each Tickets ticket, for a minute
 	BucketRevocations = "REVOCATIONS" // a document for each revocation, gone when it outlives no token: see Revocations
 )
 
@@ -24,6 +25,9 @@ const BucketBlobs = "BLOBS"
 
 const (
 	policyHistory = 16
+	ticketTTL     = time.Minute // longer than a ticket is good
+	maxTickets    = 100_000
+	maxTicketSize = 16 << 10
 	// headerRoom is what the headers of a document may take beside it.
 	headerRoom   = 4 << 10
 	auditMaxAge  = 365 * 24 * time.Hour // the archive has it until a tenant's own time is over
@@ -43,8 +47,11 @@ func (t Topology) buckets() []jetstream.StreamConfig {
 	revocations := t.documents(BucketRevocations, "whose tokens and keys are void before they expire")
 	revocations.MaxAge, revocations.MaxMsgs, revocations.MaxMsgSize = auth.RevocationTTL, maxRevocations, maxRevocationSize
 	revocations.Discard = jetstream.DiscardOld
+	tickets := t.documents(BucketTickets, "what lets a browser open a stream once")
+	tickets.MaxAge, tickets.MaxMsgs, tickets.MaxMsgSize = ticketTTL, maxTickets, maxTicketSize
+	tickets.Discard, tickets.Storage = jetstream.DiscardOld, jetstream.MemoryStorage
 	return []jetstream.StreamConfig{
-		policy, gate, leases, revocations,
+		policy, gate, leases, revocations, tickets,
 		t.documents(BucketSchedules, "what is submitted again and again"),
 		t.documents(BucketCampaigns, "dead letters that are replayed in bulk"),
 		{

@@ -350,6 +350,16 @@ func workAdmin(t *testing.T, api, worker *natstest.Broker) {
 		t.Error(err)
 	}
 	until(t, "the API knows the revocation", func() bool { return set.Len() == 1 })
+	tickets, err := nats.NewTickets(api.JS, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tickets.Put(t.Context(), "a", []byte("b")); err != nil {
+		t.Error(err)
+	}
+	if _, err := tickets.Take(t.Context(), "a"); err != nil {
+		t.Error(err)
+	}
 	ref, err := nats.NewBlobs(worker.JS).Put(t.Context(), "school", "t1", make([]byte, 300<<10))
 	if err != nil {
 		t.Fatal(err)

@@ -1,5 +1,5 @@
-// Package pusher sends messages to Pusher Channels, or to a server that speaks its HTTP API, and signs the requests of
-// subscribers who want to join a private channel.
+// Package pusher sends messages to Pusher Channels, or to a server that speaks its HTTP API, and signs what subscribers ask for: see
+// Signer.
 //
 // It wraps pusher-http-go, which signs and encodes, and closes its gaps: TLS is on unless it is switched off, every call
 // has a context and a time limit, answers become faults with the server's Retry-After, the limits of the service are
@@ -117,21 +117,6 @@ func check(msgs []notify.Message) error {
 		}
 	}
 	return nil
-}
-
-// Authorize returns the JSON answer that lets the connection with the given socket id join a private channel. Whether its
-// user may join is for the caller to decide before. It fails with an Invalid fault for a malformed socket id and for a
-// channel that is not private.
-func (c *Client) Authorize(socketID, channel string) ([]byte, error) {
-	if !strings.HasPrefix(channel, "private-") || strings.HasPrefix(channel, encryptedPrefix) || !notify.ValidChannel(channel) {
-		return nil, fault.InvalidField("channel_name", "is no private channel")
-	}
-	lib := c.lib
-	answer, err := lib.AuthorizePrivateChannel([]byte(url.Values{"socket_id": {socketID}, "channel_name": {channel}}.Encode()))
-	if err != nil {
-		return nil, fault.InvalidField("socket_id", "must be two numbers with a dot between them")
-	}
-	return answer, nil
 }
 
 const (

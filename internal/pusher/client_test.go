@@ -2,10 +2,6 @@ package pusher_test
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -327,33 +323,6 @@ func TestClient_IsSafeForConcurrentUse(t *testing.T) {
 	for i := range 8 {
 		if got := len(s.Messages(fmt.Sprintf("c-%d", i))); got != 20 {
 			t.Errorf("channel %d has %d messages, want 20", i, got)
-		}
-	}
-}
-
-func TestClient_Authorize(t *testing.T) {
-	t.Parallel()
-	c := newClient(t, pusher.Config{AppID: appID, Key: appKey, Secret: appSecret})
-	const socket, channel = "1234.5678", "private-user-ann@school.org"
-	got, err := c.Authorize(socket, channel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mac := hmac.New(sha256.New, []byte(appSecret))
-	mac.Write([]byte(socket + ":" + channel))
-	var auth map[string]string
-	if err := json.Unmarshal(got, &auth); err != nil {
-		t.Fatal(err)
-	}
-	if want := map[string]string{"auth": appKey + ":" + hex.EncodeToString(mac.Sum(nil))}; !cmp.Equal(auth, want) {
-		t.Errorf("got %v, want %v", auth, want)
-	}
-	for _, bad := range [][2]string{
-		{"1234", channel}, {"1.2:private-user-bob", channel}, {"", channel},
-		{socket, "dashboard-updates"}, {socket, "private-encrypted-x"}, {socket, "private-user-a:b"}, {socket, "presence-room"},
-	} {
-		if got, err := c.Authorize(bad[0], bad[1]); !fault.Is(err, fault.Invalid) {
-			t.Errorf("Authorize(%q) = %s, %v", bad, got, err)
 		}
 	}
 }
