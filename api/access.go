@@ -58,6 +58,7 @@ func accessToTasks() map[string]auth.Rule {
 func accessToLive() map[string]auth.Rule {
 	const own, shared, tenant = auth.Own, auth.Shared, auth.Tenant
 	return map[string]auth.Rule{
+		"GetEvents":               {Admin: tenant, Teacher: tenant, Student: own, Parent: own, Scope: auth.TasksRead, Group: groupStream},
 		"AuthorizeChannel":        {Admin: tenant, Teacher: tenant, Student: shared, Parent: shared, Scope: auth.TasksRead, Group: groupRead},
 		"AuthenticateChannelUser": {Admin: own, Teacher: own, Student: own, Parent: own, Group: groupRead},
 		"IssueTicket":             {Admin: own, Teacher: own, Student: own, Parent: own, Scope: auth.TasksRead, Group: groupWrite},

@@ -55,6 +55,12 @@ const (
 	LastSeen ListIncidentsParamsOrder = "last_seen"
 )
 
+// Defines values for GetEventsParamsScope.
+const (
+	GetEventsParamsScopeOrg  GetEventsParamsScope = "org"
+	GetEventsParamsScopeUser GetEventsParamsScope = "user"
+)
+
 // APIKey defines model for APIKey.
 type APIKey = apikey.Key
 
@@ -713,6 +719,23 @@ type NewPasswordRequest struct {
 	NewPassword Password `json:"new_password"`
 	Token       string   `json:"token"`
 }
+
+// NewsPage defines model for NewsPage.
+type NewsPage struct {
+	Events []Event `json:"events"`
+
+	// More Whether there is more already.
+	More bool `json:"more"`
+
+	// Next Where the next page begins.
+	Next uint64 `json:"next"`
+
+	// Reset Events behind `after` are not there any more.
+	Reset bool `json:"reset,omitempty"`
+}
+
+// NewsPageAnswer defines model for NewsPageAnswer.
+type NewsPageAnswer = Answer[NewsPage]
 
 // Origin What made the task, when that was no caller.
 type Origin = events.Origin
@@ -1426,6 +1449,26 @@ type ListSharesParams struct {
 	Limit  Limit  `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// GetEventsParams defines parameters for GetEvents.
+type GetEventsParams struct {
+	Scope GetEventsParamsScope `form:"scope,omitempty" json:"scope,omitempty"`
+
+	// After Only what follows this log sequence.
+	After *uint64 `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit The size of a JSON page. Not for streams.
+	Limit int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Ticket In place of a header that says who asks. See `POST /stream-tickets`. Only for streams.
+	Ticket StreamTicket `form:"ticket,omitempty" json:"ticket,omitempty"`
+
+	// LastEventID The id of the last event that a stream delivered. Only for streams. It wins over `after`.
+	LastEventID string `json:"Last-Event-ID,omitempty"`
+}
+
+// GetEventsParamsScope defines parameters for GetEvents.
+type GetEventsParamsScope string
+
 // CreateScheduleParams defines parameters for CreateSchedule.
 type CreateScheduleParams struct {
 	// IdempotencyKey 1 to 255 printable ASCII characters of your choice, new for each thing to be done.
@@ -1888,6 +1931,9 @@ type ServerInterface interface {
 	// UnshareTask Take a task from a class again
 	// (DELETE /classes/{id}/shares/{task})
 	UnshareTask(ctx echo.Context, id ObjectID, task SharedTaskID) error
+	// GetEvents Read or follow what happens to many tasks
+	// (GET /events)
+	GetEvents(ctx echo.Context, params GetEventsParams) error
 	// GetHealth Say how the service is
 	// (GET /health)
 	GetHealth(ctx echo.Context) error
@@ -3189,6 +3235,62 @@ func (w *ServerInterfaceWrapper) UnshareTask(ctx echo.Context) error {
 	return err
 }
 
+// GetEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) GetEvents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetEventsParams
+	// ------------- Optional query parameter "scope" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "scope", ctx.QueryParams(), &params.Scope, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scope: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "ticket" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "ticket", ctx.QueryParams(), &params.Ticket, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter ticket: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Last-Event-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Last-Event-ID: %s", err))
+		}
+
+		params.LastEventID = LastEventID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetEvents(ctx, params)
+	return err
+}
+
 // GetHealth converts echo context to params.
 func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 	var err error
@@ -4224,6 +4326,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/tasks/:id/html", wrapper.GetTaskPage, options.OperationMiddlewares["GetTaskPage"]...)
 	router.POST(options.BaseURL+"/tasks/:id/signals/:name", wrapper.SignalTask, options.OperationMiddlewares["SignalTask"]...)
 	router.GET(options.BaseURL+"/tasks/:id/events", wrapper.GetTaskEvents, options.OperationMiddlewares["GetTaskEvents"]...)
+	router.GET(options.BaseURL+"/events", wrapper.GetEvents, options.OperationMiddlewares["GetEvents"]...)
 	router.POST(options.BaseURL+"/pusher/auth", wrapper.AuthorizeChannel, options.OperationMiddlewares["AuthorizeChannel"]...)
 	router.POST(options.BaseURL+"/pusher/user-auth", wrapper.AuthenticateChannelUser, options.OperationMiddlewares["AuthenticateChannelUser"]...)
 	router.POST(options.BaseURL+"/stream-tickets", wrapper.IssueTicket, options.OperationMiddlewares["IssueTicket"]...)
@@ -6971,6 +7074,88 @@ func (response UnshareTaskdefaultJSONResponse) VisitUnshareTaskResponse(w http.R
 	return err
 }
 
+type GetEventsRequestObject struct {
+	Params GetEventsParams
+}
+
+type GetEventsResponseObject interface {
+	VisitGetEventsResponse(w http.ResponseWriter) error
+}
+
+type GetEvents200JSONResponse NewsPageAnswer
+
+func (response GetEvents200JSONResponse) VisitGetEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEvents200TextEventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetEvents200TextEventStreamResponse) VisitGetEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type GetEventsdefaultJSONResponse struct {
+	Body       ProblemAnswer
+	StatusCode int
+}
+
+func (response GetEventsdefaultJSONResponse) VisitGetEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetHealthRequestObject struct {
 }
 
@@ -9240,6 +9425,9 @@ type StrictServerInterface interface {
 	// UnshareTask Take a task from a class again
 	// (DELETE /classes/{id}/shares/{task})
 	UnshareTask(ctx context.Context, request UnshareTaskRequestObject) (UnshareTaskResponseObject, error)
+	// GetEvents Read or follow what happens to many tasks
+	// (GET /events)
+	GetEvents(ctx context.Context, request GetEventsRequestObject) (GetEventsResponseObject, error)
 	// GetHealth Say how the service is
 	// (GET /health)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
@@ -11666,6 +11854,31 @@ func (sh *strictHandler) UnshareTask(ctx echo.Context, id ObjectID, task SharedT
 		return err
 	} else if validResponse, ok := response.(UnshareTaskResponseObject); ok {
 		return validResponse.VisitUnshareTaskResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetEvents operation middleware
+func (sh *strictHandler) GetEvents(ctx echo.Context, params GetEventsParams) error {
+	var request GetEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetEvents(ctx.Request().Context(), request.(GetEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetEventsResponseObject); ok {
+		return validResponse.VisitGetEventsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

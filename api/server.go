@@ -102,6 +102,7 @@ type Config struct {
 	AccessLog audit.AccessReader
 	Privacy   Privacy
 	Tickets   Tickets
+	News      News
 	Push      Push   // nil: nothing is pushed
 	JWKS      []byte // the public keys of access tokens, as JSON; an empty set when nil
 
@@ -134,6 +135,7 @@ type Server struct {
 	pages     map[string]auth.Rule // by route: what is no operation
 	bulkheads map[string]*places   // by Rule.Group
 	students  students
+	owners    owners
 }
 
 var _ StrictServerInterface = (*Server)(nil)
@@ -180,8 +182,8 @@ func (cfg *Config) complete() error {
 		return errors.New("Config.Schedules, Campaigns and Ledger are required")
 	case cfg.Sharing == nil || cfg.Students == nil || cfg.Access == nil || cfg.Breakers == nil:
 		return errors.New("Config.Sharing, Students, Access and Breakers are required")
-	case cfg.Accounts == nil || cfg.Directory == nil || cfg.Keys == nil || cfg.AccessLog == nil || cfg.Privacy == nil || cfg.Tickets == nil:
-		return errors.New("Config.Accounts, Directory, Keys, AccessLog, Privacy and Tickets are required")
+	case cfg.Accounts == nil || cfg.Directory == nil || cfg.Keys == nil || cfg.AccessLog == nil || cfg.Privacy == nil || cfg.Tickets == nil || cfg.News == nil:
+		return errors.New("Config.Accounts, Directory, Keys, AccessLog, Privacy, Tickets and News are required")
 	case cfg.Verifier == nil && cfg.DevPrincipal == nil:
 		return errors.New("Config.Verifier is missing: without it and without a DevPrincipal nobody could ask anything")
 	case cfg.Heartbeat < 0 || cfg.MaxStreams < 0 || cfg.Drain < 0:

@@ -103,9 +103,30 @@ func (s *Server) streamFinished(ctx context.Context, f *frames, t task.Task, aft
 	return f.end(t.State, t.Seq)
 }
 
+// errLiveEnded says that a source of live events has nothing more to say.
+var errLiveEnded = errors.New("the live events ended")
+
 // streamLive writes what Follow delivers until the task ends. An ending that is followed by a replay on record ends nothing:
 // only one behind t, which was read before, does.
 func (s *Server) streamLive(ctx context.Context, f *frames, p auth.Principal, t task.Task, live <-chan events.Event) error {
+	err := s.relay(ctx, f, p, live, func(e events.Event) (over bool, err error) {
+		if err := f.event(e); err != nil {
+			return false, err
+		}
+		if e.Type.Terminal() && e.Seq > t.Seq {
+			return true, f.end(stateAfter(e.Type), e.Seq)
+		}
+		return false, nil
+	})
+	if errors.Is(err, errLiveEnded) {
+		return errors.Join(ctx.Err(), f.hint("try again"))
+	}
+	return err
+}
+
+// relay gives live events to take until that says that it is over, and keeps the stream alive in between. The stream ends with the proof
+// that opened it and with the server; errLiveEnded when live is closed.
+func (s *Server) relay(ctx context.Context, f *frames, p auth.Principal, live <-chan events.Event, take func(events.Event) (over bool, err error)) error {
 	heartbeat := time.NewTicker(s.cfg.Heartbeat)
 	defer heartbeat.Stop()
 	expired, stop := expiry(p)
@@ -116,13 +137,10 @@ func (s *Server) streamLive(ctx context.Context, f *frames, p auth.Principal, t 
 		select {
 		case e, open := <-live:
 			if !open {
-				return errors.Join(ctx.Err(), f.hint("try again"))
+				return errLiveEnded
 			}
-			if err := f.event(e); err != nil {
+			if over, err := take(e); over || err != nil {
 				return err
-			}
-			if e.Type.Terminal() && e.Seq > t.Seq {
-				return f.end(stateAfter(e.Type), e.Seq)
 			}
 			heartbeat.Reset(s.cfg.Heartbeat)
 		case <-heartbeat.C:

@@ -18,6 +18,8 @@ const (
 
 	BucketTickets     = "TICKETS"     // a document for each Tickets ticket, for a minute
 	BucketRevocations = "REVOCATIONS" // a document for each revocation, gone when it outlives no token: see Revocations
+
+	BucketChannelCache = "CHANNEL_CACHE" // the last message of each cache channel: see ChannelBus
 )
 
 // BucketBlobs is the bucket of large objects: see Blobs.
@@ -51,7 +53,7 @@ func (t Topology) buckets() []jetstream.StreamConfig {
 	tickets.MaxAge, tickets.MaxMsgs, tickets.MaxMsgSize = ticketTTL, maxTickets, maxTicketSize
 	tickets.Discard, tickets.Storage = jetstream.DiscardOld, jetstream.MemoryStorage
 	return []jetstream.StreamConfig{
-		policy, gate, leases, revocations, tickets,
+		policy, gate, leases, revocations, tickets, t.channelCache(),
 		t.documents(BucketSchedules, "what is submitted again and again"),
 		t.documents(BucketCampaigns, "dead letters that are replayed in bulk"),
 		{
@@ -82,6 +84,18 @@ func (t Topology) documents(bucket, description string) jetstream.StreamConfig {
 		MaxBytes: -1, MaxMsgs: -1, MaxMsgsPerSubject: 1, MaxMsgSize: MaxDocument + headerRoom,
 		AllowRollup: true, DenyDelete: true, AllowDirect: true, AllowMsgTTL: true,
 	}
+}
+
+// channelCache is in memory on a cluster. A broker of one node forgets streams in memory with their configuration when it restarts: there
+// it is on disk, and not synced.
+func (t Topology) channelCache() jetstream.StreamConfig {
+	cache := t.documents(BucketChannelCache, "the last message of each cache channel; may be lost")
+	cache.Storage = jetstream.MemoryStorage
+	if t.Replicas == 1 {
+		cache.Storage, cache.PersistMode = t.storage(), t.forgetful()
+	}
+	cache.MaxAge, cache.MaxBytes, cache.MaxMsgSize, cache.Discard = cacheMaxAge, cacheBytes, MaxCached+headerRoom, jetstream.DiscardOld
+	return cache
 }
 
 func kvStream(bucket string) string       { return "KV_" + bucket }

@@ -25,6 +25,7 @@ import (
 	"github.com/toolboxai/orchestrator/events"
 	"github.com/toolboxai/orchestrator/internal/audit"
 	"github.com/toolboxai/orchestrator/internal/auth"
+	"github.com/toolboxai/orchestrator/internal/channels/channelstest"
 	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/internal/task/tasktest"
@@ -360,6 +361,14 @@ func workAdmin(t *testing.T, api, worker *natstest.Broker) {
 	if _, err := tickets.Take(t.Context(), "a"); err != nil {
 		t.Error(err)
 	}
+	bus := newBus(t, api.JS)
+	channelstest.Listen(t, bus)
+	if err := bus.Put(t.Context(), "cache-a", []byte("v"), time.Minute); err != nil {
+		t.Error(err)
+	}
+	if value, err := bus.Get(t.Context(), "cache-a"); err != nil || string(value) != "v" {
+		t.Errorf("read %q from the channel cache, %v", value, err)
+	}
 	ref, err := nats.NewBlobs(worker.JS).Put(t.Context(), "school", "t1", make([]byte, 300<<10))
 	if err != nil {
 		t.Fatal(err)
@@ -474,17 +483,17 @@ func TestConf_RefusesWhatIsNotARolesWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	publish := map[string][]string{
-		"api":        {"$JS.API.STREAM.PURGE.KV_REVOCATIONS", "progress.a.b", "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.STREAM.PURGE.EVENTS", "$JS.API.CONSUMER.MSG.NEXT.TASKS.work-quiz-high", "$JS.API.STREAM.UPDATE.TASKS", "live.events.a.b", "$KV.GATE.gate", "$KV.LEASES.dispatcher", "$O.BLOBS.M.x", "fleet.changed"},
-		"worker":     {"$KV.REVOCATIONS.user.x", "tasks.quiz.high.a.b.1", "$JS.API.STREAM.DELETE.TASKS", "$JS.API.CONSUMER.DELETE.TASKS.work-quiz-high", "$JS.API.CONSUMER.CREATE.TASKS.x", "$JS.API.STREAM.MSG.DELETE.EVENTS", "$JS.ACK.EVENTS.recorder.1.1.1.1.0", "$KV.POLICY.policy", "$KV.GATE.gate", "audit.a", "access.a", "$JS.API.STREAM.PURGE.OBJ_BLOBS", "_INBOX.api.x", "breakers.reset"},
-		"dispatcher": {"$KV.REVOCATIONS.user.x", "progress.a.b", "$KV.POLICY.policy", "$JS.API.STREAM.PURGE.TASKS", "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.CONSUMER.MSG.NEXT.TASKS.work-quiz-high", "$JS.API.CONSUMER.DELETE.TASKS.work-quiz-high", "$JS.ACK.TASKS.work-quiz-high.1.1.1.1.0", "$O.BLOBS.M.x", "breakers.reset"},
-		"recorder":   {"tasks.quiz.high.a.b.1", "access.a", "$JS.API.STREAM.PURGE.AUDIT", "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.CONSUMER.RESET.EVENTS.notifier", "$JS.API.CONSUMER.DELETE.EVENTS.notifier", "$JS.API.CONSUMER.CREATE.TASKS.x", "breakers.reset"},
-		"notifier":   {"events.a.b", "audit.a", "access.a", "tasks.quiz.high.a.b.1", "progress.a.b", "$JS.API.CONSUMER.MSG.NEXT.EVENTS.recorder", "$JS.ACK.EVENTS.recorder.1.1.1.1.0", "$JS.ACK.TASKS.work-quiz-high.1.1.1.1.0", "breakers.reset"},
-		"migrate":    {"events.a.b", "tasks.quiz.high.a.b.1", "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.CONSUMER.DELETE.EVENTS.recorder", "$JS.API.STREAM.MSG.GET.EVENTS", "breakers.reset"},
-		"monitor":    {"events.a.b", "tasks.quiz.high.a.b.1", "$JS.API.STREAM.MSG.GET.EVENTS", "$JS.API.STREAM.CREATE.X", "$JS.API.CONSUMER.MSG.NEXT.EVENTS.recorder", "breakers.reset"},
+		"api":        {"$JS.API.STREAM.PURGE.KV_CHANNEL_CACHE", "$JS.API.STREAM.PURGE.KV_REVOCATIONS", "progress.a.b", "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.STREAM.PURGE.EVENTS", "$JS.API.CONSUMER.MSG.NEXT.TASKS.work-quiz-high", "$JS.API.STREAM.UPDATE.TASKS", "live.events.a.b", "$KV.GATE.gate", "$KV.LEASES.dispatcher", "$O.BLOBS.M.x", "fleet.changed"},
+		"worker":     {"channels.app", "$KV.CHANNEL_CACHE.app.x", "$KV.REVOCATIONS.user.x", "tasks.quiz.high.a.b.1", "$JS.API.STREAM.DELETE.TASKS", "$JS.API.CONSUMER.DELETE.TASKS.work-quiz-high", "$JS.API.CONSUMER.CREATE.TASKS.x", "$JS.API.STREAM.MSG.DELETE.EVENTS", "$JS.ACK.EVENTS.recorder.1.1.1.1.0", "$KV.POLICY.policy", "$KV.GATE.gate", "audit.a", "access.a", "$JS.API.STREAM.PURGE.OBJ_BLOBS", "_INBOX.api.x", "breakers.reset"},
+		"dispatcher": {"channels.app", "$KV.CHANNEL_CACHE.app.x", "$KV.REVOCATIONS.user.x", "progress.a.b", "$KV.POLICY.policy", "$JS.API.STREAM.PURGE.TASKS", "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.CONSUMER.MSG.NEXT.TASKS.work-quiz-high", "$JS.API.CONSUMER.DELETE.TASKS.work-quiz-high", "$JS.ACK.TASKS.work-quiz-high.1.1.1.1.0", "$O.BLOBS.M.x", "breakers.reset"},
+		"recorder":   {"channels.app", "$KV.CHANNEL_CACHE.app.x", "tasks.quiz.high.a.b.1", "access.a", "$JS.API.STREAM.PURGE.AUDIT", "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.CONSUMER.RESET.EVENTS.notifier", "$JS.API.CONSUMER.DELETE.EVENTS.notifier", "$JS.API.CONSUMER.CREATE.TASKS.x", "breakers.reset"},
+		"notifier":   {"channels.app", "$KV.CHANNEL_CACHE.app.x", "events.a.b", "audit.a", "access.a", "tasks.quiz.high.a.b.1", "progress.a.b", "$JS.API.CONSUMER.MSG.NEXT.EVENTS.recorder", "$JS.ACK.EVENTS.recorder.1.1.1.1.0", "$JS.ACK.TASKS.work-quiz-high.1.1.1.1.0", "breakers.reset"},
+		"migrate":    {"channels.app", "$KV.CHANNEL_CACHE.app.x", "events.a.b", "tasks.quiz.high.a.b.1", "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.CONSUMER.DELETE.EVENTS.recorder", "$JS.API.STREAM.MSG.GET.EVENTS", "breakers.reset"},
+		"monitor":    {"channels.app", "$KV.CHANNEL_CACHE.app.x", "events.a.b", "tasks.quiz.high.a.b.1", "$JS.API.STREAM.MSG.GET.EVENTS", "$JS.API.STREAM.CREATE.X", "$JS.API.CONSUMER.MSG.NEXT.EVENTS.recorder", "breakers.reset"},
 	}
 	subscribe := map[string][]string{
-		"api": {"_INBOX.>", "_INBOX.worker.>", "events.>", ">", "$SRV.>"}, "worker": {"tasks.>", "_INBOX.api.>", "dispatcher.explain"}, "dispatcher": {"events.>", "live.>", "_INBOX.api.>"}, "recorder": {"live.>"},
-		"notifier": {"live.events.>", "tasks.>"}, "migrate": {"live.>"}, "monitor": {"events.>", "live.>"},
+		"api": {"_INBOX.>", "_INBOX.worker.>", "events.>", ">", "$SRV.>"}, "worker": {"channels.*", "tasks.>", "_INBOX.api.>", "dispatcher.explain"}, "dispatcher": {"channels.*", "events.>", "live.>", "_INBOX.api.>"}, "recorder": {"channels.*", "live.>"},
+		"notifier": {"channels.*", "live.events.>", "tasks.>"}, "migrate": {"channels.*", "live.>"}, "monitor": {"channels.*", "events.>", "live.>"},
 	}
 	for _, role := range confRoles {
 		t.Run(role, func(t *testing.T) {

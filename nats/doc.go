@@ -19,6 +19,7 @@
 //     such buckets. Blobs keeps what is too large for an event, Audit the chains of what was done, AccessLog who looked at what.
 //   - RegisterWorker and Fleet let whoever asks know who is alive; ServeDispatcher and DispatcherClient let them ask the one
 //     dispatcher that acts. Both are services of the broker, and show in its usual tools.
+//   - ChannelBus joins the processes that serve channels into one: what one publishes all receive, and values are kept for a while.
 //   - StartEmbedded runs a broker inside the process; Connect reaches that one or a remote one.
 //
 // The broker's own guarantees carry the design. Every append names the sequence that it follows, so a second writer is

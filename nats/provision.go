@@ -112,9 +112,9 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream
 	return d.lines, nil
 }
 
-// disposable reports whether a stream holds nothing that is not told again.
+// disposable reports whether a stream holds nothing that anybody misses.
 func disposable(stream string) bool {
-	return stream == events.StreamProgress || stream == kvStream(BucketGate)
+	return stream == events.StreamProgress || stream == kvStream(BucketGate) || stream == kvStream(BucketChannelCache)
 }
 
 func provisionConsumer(ctx context.Context, js jetstream.JetStream, stream string, want jetstream.ConsumerConfig) ([]string, error) {

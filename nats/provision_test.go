@@ -87,6 +87,9 @@ func TestProvision_BuildsWhatTheDesignSays(t *testing.T) {
 	if lease.MaxAge != 10*time.Second || lease.MaxMsgsPerSubject != 1 || lease.Storage != jetstream.FileStorage || gate.Storage != jetstream.FileStorage || gate.PersistMode != jetstream.AsyncPersistMode {
 		t.Errorf("LEASES: %+v, GATE: %+v", lease, gate)
 	}
+	if cache := config("KV_" + nats.BucketChannelCache); cache.MaxAge != 30*time.Minute || cache.MaxMsgsPerSubject != 1 || cache.MaxBytes <= 0 || cache.Discard != jetstream.DiscardOld || !cache.AllowMsgTTL || cache.PersistMode != jetstream.AsyncPersistMode {
+		t.Errorf("CHANNEL_CACHE: %+v", cache)
+	}
 	if blobs := config("OBJ_" + nats.BucketBlobs); blobs.MaxAge != e.MaxAge {
 		t.Errorf("BLOBS live %s, events %s", blobs.MaxAge, e.MaxAge)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/toolboxai/orchestrator/internal/redis"
 	"github.com/toolboxai/orchestrator/internal/school"
 	"github.com/toolboxai/orchestrator/internal/secret"
+	"github.com/toolboxai/orchestrator/internal/ticket"
 	"github.com/toolboxai/orchestrator/nats"
 )
 
@@ -38,6 +39,7 @@ type identity struct {
 	keyCheck    *apikey.Authenticator
 	privacy     *privacy.Service
 	mails       *mail.Queue
+	tickets     *ticket.Service
 	breakers    *breaker.Registry
 }
 
@@ -59,6 +61,13 @@ func (s *system) identify() (*identity, error) {
 		return nil, err
 	}
 	if id.mails, err = s.mails(id.breakers); err != nil {
+		return nil, err
+	}
+	lent, err := nats.NewTickets(s.broker.js, s.logger)
+	if err != nil {
+		return nil, err
+	}
+	if id.tickets, err = ticket.New(lent, box, nil); err != nil {
 		return nil, err
 	}
 	record, hasher := s.auditStream(), account.NewHasher(account.Cost{})
@@ -133,6 +142,7 @@ func (u unsent) Send(ctx context.Context, m mail.Message) error {
 func (id *identity) serve(cfg *api.Config) {
 	cfg.Verifier, cfg.Authenticator, cfg.Sharing, cfg.Students = id.verifier, id.keyCheck, id.schools, id.schools
 	cfg.Accounts, cfg.Directory, cfg.Keys, cfg.Privacy, cfg.JWKS = id.accounts, id.schools, id.keys, id.privacy, id.keyring.JWKS()
+	cfg.Tickets = id.tickets
 }
 
 // roles returns what runs beside the HTTP server.
