@@ -238,3 +238,41 @@ func TestSchool_HoldsItsBounds(t *testing.T) {
 		})
 	}
 }
+
+func TestMaySubmit_EndsWithTheOffice(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	s := founded(t, open(t, postgres.Config{URL: url}), "north", "south")
+	const suspend = "UPDATE tenants SET state = 'suspended' WHERE id = 'north' AND $1 <> ''"
+	for i, c := range []struct {
+		role   auth.Role
+		tenant string
+		change string
+		may    bool
+	}{
+		{auth.Teacher, "north", "", true},
+		{auth.Teacher, "south", "", false},
+		{auth.Admin, "north", "", true},
+		{auth.PlatformAdmin, "south", "", true},
+		{auth.Student, "north", "", false},
+		{auth.Teacher, "north", "UPDATE users SET state = 'disabled' WHERE id = $1", false},
+		{auth.Teacher, "north", "UPDATE users SET state = 'erased' WHERE id = $1", false},
+		{auth.PlatformAdmin, "south", "UPDATE users SET state = 'disabled' WHERE id = $1", false},
+		{auth.Teacher, "north", suspend, false},
+		{auth.PlatformAdmin, "south", suspend, false}, // their home
+	} {
+		execute(t, url, "UPDATE tenants SET state = 'active'")
+		u := enrol(t, s, "north", c.role, fmt.Sprint("user", i))
+		if c.change != "" {
+			execute(t, url, c.change, u.ID)
+		}
+		if may, err := s.MaySubmit(t.Context(), c.tenant, u.ID); err != nil || may != c.may {
+			t.Errorf("a %s in %s after %q: %v (%v)", c.role, c.tenant, c.change, may, err)
+		}
+	}
+	for tenant, want := range map[string]bool{"north": false, "nowhere": true} {
+		if may, err := s.MaySubmit(t.Context(), tenant, "somebody with a token from the command line"); err != nil || may != want {
+			t.Errorf("somebody unknown in %s: %v (%v)", tenant, may, err)
+		}
+	}
+}
