@@ -276,3 +276,33 @@ func TestMaySubmit_EndsWithTheOffice(t *testing.T) {
 		}
 	}
 }
+
+// An invitation to a class that is full by now makes an account, and nobody one too many in the class.
+func TestAddUser_JoinsNoFullClass(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	db := open(t, postgres.Config{URL: url})
+	s, accounts := founded(t, db, "north"), postgres.NewAccounts(db)
+	if err := s.AddClass(t.Context(), school.Class{ID: "class", Tenant: "north", Name: "C", CreatedAt: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, url, `WITH u AS (INSERT INTO users (id, tenant, username, username_key, name, role, created_at, updated_at)
+		SELECT 'f' || n, 'north', 'f' || n, 'f' || n, 'F', 'student', now(), now() FROM generate_series(1, $1) n RETURNING id)
+		INSERT INTO class_members (tenant, class, user_id, added_by, added_at) SELECT 'north', 'class', id, '', now() FROM u`, school.MaxMembers-2)
+	var wg sync.WaitGroup
+	for i := range 6 {
+		wg.Go(func() {
+			name := fmt.Sprint("invited", i)
+			u := account.NewUser{UsernameKey: name, Class: "class", InvitedBy: "x"}
+			u.User = account.User{ID: name, Tenant: "north", Username: name, Name: "I", Role: auth.Student, CreatedAt: time.Now()}
+			if err := accounts.AddUser(t.Context(), u); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	got := query(t, url, "SELECT (SELECT count(*) FROM class_members)::text || ' ' || (SELECT count(*) FROM users)")
+	if d := cmp.Diff([]string{fmt.Sprint(school.MaxMembers, " ", school.MaxMembers+4)}, got); d != "" {
+		t.Error(d)
+	}
+}
