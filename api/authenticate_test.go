@@ -13,6 +13,7 @@ import (
 	"github.com/toolboxai/orchestrator/internal/audit"
 	"github.com/toolboxai/orchestrator/internal/auth"
 	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/schedule"
 	"github.com/toolboxai/orchestrator/internal/task"
 )
 
@@ -84,6 +85,56 @@ func TestAPIKey_DeploysToRobloxOnlyWithTheScope(t *testing.T) {
 	got := k.do(ask{method: "POST", path: "/api/v1/tasks/batch", body: `[{"kind":"manage_asset","input":{}}]`, as: "tbai_write"})
 	if v := decode[api.Batch](t, got); v.Items[0].Status != http.StatusForbidden {
 		t.Errorf("in a batch: %s", got.raw)
+	}
+}
+
+// What is submitted later, or once more, is submitted as well.
+func TestAPIKey_DeploysToRobloxByNoDetour(t *testing.T) {
+	t.Parallel()
+	kind := lessonKind()
+	kind.Name, kind.Aliases, kind.Routes = "roblox_asset", []string{"manage_asset"}, []string{"/agents/roblox/asset"}
+	k := newKitOf(t, []task.Kind{kind})
+	key := auth.Principal{UserID: "root", Tenant: "school", Role: auth.Admin, KeyID: "k", Scopes: []auth.Scope{auth.TasksRead, auth.TasksWrite, auth.ScopeAdmin}}
+	k.keys["tbai_write"] = key
+	key.Scopes = append([]auth.Scope{auth.RobloxDeploy}, key.Scopes...)
+	k.keys["tbai_deploy"] = key
+	definition := `{"name":"d","kind":"manage_asset","input":{},"every":"1h"}`
+	made := decode[schedule.Schedule](t, k.do(ask{method: "POST", path: "/api/v1/schedules", body: definition}))
+	at := "/api/v1/schedules/" + made.ID
+	dead := make([]string, 3)
+	for i := range dead {
+		failed, _, err := k.service.Submit(t.Context(), task.Submission{Tenant: "school", UserID: "ada", Kind: "roblox_asset", Input: []byte(`{}`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dead[i] = failed.ID
+		k.fail(failed.ID, events.CauseBug)
+	}
+	for _, a := range []ask{
+		{method: "POST", path: "/api/v1/schedules", body: definition},
+		{method: "PUT", path: at + "?revision=1", body: strings.Replace(definition, "1h", "2h", 1)},
+		{method: "POST", path: at + "/resume"},
+		{method: "POST", path: at + "/trigger"},
+		{method: "POST", path: deadLetters + "/" + dead[0] + "/replay", body: `{"input":{}}`},
+		{method: "POST", path: "/api/v1/tasks/" + dead[0] + "/signals/approve", body: `{}`},
+		{method: "POST", path: "/api/v1/admin/campaigns", body: `{"action":"replay","filter":{},"reason":"again"}`},
+		{method: "POST", path: "/api/v1/admin/campaigns", body: `{"action":"replay","filter":{"kinds":["manage_asset"]},"reason":"again"}`},
+	} {
+		a.as = "tbai_write"
+		k.want(k.do(a), http.StatusForbidden, "forbidden")
+		a.as = "tbai_deploy"
+		if got := k.do(a); got.status >= 300 {
+			t.Errorf("with the scope: %s %s: %s", a.method, a.path, got.raw)
+		}
+	}
+	k.want(k.do(ask{method: "POST", path: "/api/v1/admin/campaigns", body: `{"action":"discard","filter":{},"reason":"enough"}`, as: "tbai_write"}), http.StatusAccepted, "")
+	filter := ask{method: "POST", path: deadLetters + "/replay", body: `{"reason":"again"}`, as: "tbai_write"}
+	if r := decode[api.ReplayReport](t, k.do(filter)); r.Matched != 2 || r.Replayed != 0 || r.Failed != 2 {
+		t.Errorf("by filter without the scope: %+v", r)
+	}
+	filter.as = "tbai_deploy"
+	if r := decode[api.ReplayReport](t, k.do(filter)); r.Replayed != 2 {
+		t.Errorf("by filter with the scope: %+v", r)
 	}
 }
 

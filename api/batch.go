@@ -124,7 +124,7 @@ func (s *Server) limitItems(ctx context.Context, items []item) {
 	for i := range items {
 		if items[i].err == nil {
 			kind := s.resolved(items[i].sub.Kind)
-			if items[i].err = mayDeploy(ctx, kind); items[i].err == nil {
+			if items[i].err = s.mayDeploy(ctx, kind); items[i].err == nil {
 				byClass[kindClass(kind)] = append(byClass[kindClass(kind)], i)
 			}
 		}

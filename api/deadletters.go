@@ -75,6 +75,15 @@ func (s *Server) ReplayDeadLetter(ctx context.Context, r ReplayDeadLetterRequest
 	if r.Body != nil {
 		req.Reason, req.Input = r.Body.Reason, r.Body.Input
 	}
+	if p.Scopes != nil {
+		dead, err := s.cfg.Tasks.Get(ctx, p.Tenant, r.ID)
+		if err == nil {
+			err = s.mayDeploy(ctx, dead.Kind)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	t, err := s.cfg.Tasks.Replay(ctx, p.Tenant, r.ID, req)
 	s.record(ctx, p, "dead_letter.replayed", r.ID, map[string]bool{"edited": req.Input != nil}, err)
 	if err != nil {
@@ -170,7 +179,10 @@ func (s *Server) replayAll(ctx context.Context, p auth.Principal, q ReplayFilter
 			report.Complete = false
 			return
 		}
-		_, err := s.cfg.Tasks.Replay(ctx, p.Tenant, t.ID, task.ReplayRequest{By: p.UserID, Reason: q.Reason})
+		err := s.mayDeploy(ctx, t.Kind)
+		if err == nil {
+			_, err = s.cfg.Tasks.Replay(ctx, p.Tenant, t.ID, task.ReplayRequest{By: p.UserID, Reason: q.Reason})
+		}
 		out := ReplayOutcome{TaskID: t.ID, Kind: t.Kind, Outcome: "replayed"}
 		switch kind := fault.KindOf(err); {
 		case err == nil:

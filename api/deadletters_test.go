@@ -38,6 +38,20 @@ func (k *kit) deadLettersOf(n int) []string {
 	return ids
 }
 
+// What is tried is on record, whatever it was tried on.
+func TestDeadLetters_ATryOnWhatCannotBeIsOnRecord(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	id := strings.Repeat("x", 2000)
+	k.want(k.admin("POST", deadLetters+"/"+id+"/discard", ""), http.StatusNotFound, "not_found")
+	if n := len(k.engine.entries); n != 1 {
+		t.Fatalf("%d entries are on record", n)
+	}
+	if err := k.engine.entries[0].Check(); err != nil {
+		t.Errorf("the recorder would refuse it: %v", err)
+	}
+}
+
 func TestDeadLetters_ListAndGet(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)

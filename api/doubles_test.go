@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/toolboxai/orchestrator/api"
@@ -107,7 +108,16 @@ type school struct {
 	accesses []audit.Access
 }
 
+// share makes tasks all that a user may read.
+func (s *school) share(user string, tasks ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shared = map[string][]string{user: tasks}
+}
+
 func (s *school) Readable(_ context.Context, p auth.Principal, _, task string) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return slices.Contains(s.shared[p.UserID], task), s.err
 }
 
@@ -134,6 +144,13 @@ func (s *school) seen() []audit.Access {
 
 // apiKeys are the keys that there are, by their text.
 type apiKeys map[string]auth.Principal
+
+// oneKey is an API key whose principal changes.
+type oneKey struct{ atomic.Pointer[auth.Principal] }
+
+func (k *oneKey) Authenticate(context.Context, string, netip.Addr, string) (auth.Principal, error) {
+	return *k.Load(), nil
+}
 
 func (k apiKeys) Authenticate(_ context.Context, text string, _ netip.Addr, _ string) (auth.Principal, error) {
 	p, ok := k[text]

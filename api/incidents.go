@@ -71,6 +71,17 @@ func (s *Server) StartCampaign(ctx context.Context, r StartCampaignRequestObject
 	if err != nil {
 		return nil, err
 	}
+	if r.Body.Action == campaign.Replay {
+		kinds := r.Body.Filter.Kinds
+		if len(kinds) == 0 { // any
+			kinds = s.kindNames()
+		}
+		for _, kind := range kinds {
+			if err := s.mayDeploy(ctx, kind); err != nil {
+				return nil, err
+			}
+		}
+	}
 	c, created, err := s.cfg.Campaigns.Start(ctx, p.Tenant, p.UserID, r.Params.IdempotencyKey, *r.Body)
 	if err != nil {
 		return nil, err

@@ -92,13 +92,18 @@ type stream struct {
 // openStream asks for the events of a task. after is a Last-Event-ID, or empty.
 func (k *kit) openStream(t testing.TB, client *http.Client, base, id, after string) *stream {
 	t.Helper()
+	return k.openStreamAs(t, client, base, id, after, token(t, "teacher", "ada"))
+}
+
+func (k *kit) openStreamAs(t testing.TB, client *http.Client, base, id, after, as string) *stream {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/api/v1/tasks/"+id+"/events", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Accept", "text/event-stream")
-	r.Header.Set("Authorization", "Bearer "+token(t, "teacher", "ada"))
+	r.Header.Set("Authorization", "Bearer "+as)
 	if after != "" {
 		r.Header.Set("Last-Event-ID", after)
 	}

@@ -55,7 +55,7 @@ func (s *Server) kindNames() []string {
 
 // record puts on record what an admin did, or tried. What was done stays done when the record cannot be written; the log then says so.
 func (s *Server) record(ctx context.Context, p auth.Principal, action, target string, detail any, err error) {
-	e := audit.Entry{At: time.Now().UTC(), Tenant: p.Tenant, Actor: p.UserID, Action: action, Target: target, Outcome: audit.Done}
+	e := audit.Entry{At: time.Now().UTC(), Tenant: p.Tenant, Actor: p.UserID, Action: action, Target: clipTo(target, audit.MaxField), Outcome: audit.Done}
 	if err != nil {
 		e.Outcome = fault.KindOf(err).String()
 	}

@@ -47,6 +47,9 @@ func (s *Server) CreateSchedule(ctx context.Context, r CreateScheduleRequestObje
 	if err != nil {
 		return nil, err
 	}
+	if err := s.mayDeploy(ctx, r.Body.Kind); err != nil {
+		return nil, err
+	}
 	made, created, err := s.cfg.Schedules.Create(ctx, p.Tenant, p.UserID, r.Params.IdempotencyKey, *r.Body)
 	if err != nil {
 		return nil, err
@@ -92,9 +95,14 @@ func (s *Server) GetSchedule(ctx context.Context, r GetScheduleRequestObject) (G
 
 // UpdateSchedule implements StrictServerInterface.
 func (s *Server) UpdateSchedule(ctx context.Context, r UpdateScheduleRequestObject) (UpdateScheduleResponseObject, error) {
-	p, err := s.scheduler(ctx, r.ID)
+	p, found, err := s.scheduler(ctx, r.ID)
 	if err != nil {
 		return nil, err
+	}
+	for _, kind := range []string{found.Kind, r.Body.Kind} {
+		if err := s.mayDeploy(ctx, kind); err != nil {
+			return nil, err
+		}
 	}
 	saved, err := s.cfg.Schedules.Update(ctx, p.Tenant, r.ID, p.UserID, r.Params.Revision, *r.Body)
 	if err != nil {
@@ -103,29 +111,34 @@ func (s *Server) UpdateSchedule(ctx context.Context, r UpdateScheduleRequestObje
 	return UpdateSchedule200JSONResponse(success(ctx, saved, "the new definition holds")), nil
 }
 
-// scheduler returns who is asking, or Forbidden when they do not reach the schedule: it runs in the name of who created it.
-func (s *Server) scheduler(ctx context.Context, id string) (auth.Principal, error) {
+// scheduler returns who is asking and the schedule, or Forbidden when they do not reach it: it runs in the name of who created it.
+func (s *Server) scheduler(ctx context.Context, id string) (auth.Principal, schedule.Schedule, error) {
 	p, reach, err := caller(ctx)
 	if err != nil {
-		return p, err
+		return p, schedule.Schedule{}, err
 	}
 	found, err := s.cfg.Schedules.Get(ctx, p.Tenant, id)
 	if err != nil {
-		return p, err
+		return p, found, err
 	}
 	if reach < auth.Tenant && found.CreatedBy != p.UserID {
-		return p, fault.New(fault.Forbidden, "only an admin and the teacher who created the schedule may change it")
+		return p, found, fault.New(fault.Forbidden, "only an admin and the teacher who created the schedule may change it")
 	}
-	return p, nil
+	return p, found, nil
+}
+
+// runner is scheduler for who has the schedule make runs.
+func (s *Server) runner(ctx context.Context, id string) (auth.Principal, error) {
+	p, found, err := s.scheduler(ctx, id)
+	if err != nil {
+		return p, err
+	}
+	return p, s.mayDeploy(ctx, found.Kind)
 }
 
 // DeleteSchedule implements StrictServerInterface.
 func (s *Server) DeleteSchedule(ctx context.Context, r DeleteScheduleRequestObject) (DeleteScheduleResponseObject, error) {
-	p, err := s.scheduler(ctx, r.ID)
-	if err != nil {
-		return nil, err
-	}
-	old, err := s.cfg.Schedules.Get(ctx, p.Tenant, r.ID)
+	p, old, err := s.scheduler(ctx, r.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +163,7 @@ func (s *Server) ListTicks(ctx context.Context, r ListTicksRequestObject) (ListT
 
 // PauseSchedule implements StrictServerInterface.
 func (s *Server) PauseSchedule(ctx context.Context, r PauseScheduleRequestObject) (PauseScheduleResponseObject, error) {
-	p, err := s.scheduler(ctx, r.ID)
+	p, _, err := s.scheduler(ctx, r.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +180,7 @@ func (s *Server) PauseSchedule(ctx context.Context, r PauseScheduleRequestObject
 
 // ResumeSchedule implements StrictServerInterface.
 func (s *Server) ResumeSchedule(ctx context.Context, r ResumeScheduleRequestObject) (ResumeScheduleResponseObject, error) {
-	p, err := s.scheduler(ctx, r.ID)
+	p, err := s.runner(ctx, r.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +193,7 @@ func (s *Server) ResumeSchedule(ctx context.Context, r ResumeScheduleRequestObje
 
 // TriggerSchedule implements StrictServerInterface.
 func (s *Server) TriggerSchedule(ctx context.Context, r TriggerScheduleRequestObject) (TriggerScheduleResponseObject, error) {
-	p, err := s.scheduler(ctx, r.ID)
+	p, err := s.runner(ctx, r.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -42,11 +42,9 @@ func (s *Server) readable(ctx context.Context, id string) (auth.Principal, task.
 	if err != nil {
 		return p, task.Task{}, err
 	}
-	may := reach >= auth.Tenant || reach >= auth.Own && t.UserID == p.UserID
-	if !may && reach >= auth.Shared {
-		if may, err = s.cfg.Sharing.Readable(ctx, p, t.UserID, t.ID); err != nil {
-			return p, task.Task{}, err
-		}
+	may, err := s.reads(ctx, p, reach, t)
+	if err != nil {
+		return p, task.Task{}, err
 	}
 	if !may {
 		return p, task.Task{}, fault.New(fault.NotFound, "there is no task %q", clip(id))
@@ -55,6 +53,45 @@ func (s *Server) readable(ctx context.Context, id string) (auth.Principal, task.
 		return p, task.Task{}, err
 	}
 	return p, t, nil
+}
+
+// reads reports whether p, who reaches so far, may read t.
+func (s *Server) reads(ctx context.Context, p auth.Principal, reach auth.Reach, t task.Task) (bool, error) {
+	if reach >= auth.Tenant || reach >= auth.Own && t.UserID == p.UserID {
+		return true, nil
+	}
+	if reach < auth.Shared {
+		return false, nil
+	}
+	return s.cfg.Sharing.Readable(ctx, p, t.UserID, t.ID)
+}
+
+// mayNotRead says why the client of a request may not read t any more; nothing while they may. What the directory decides it asks only where
+// shared says so. That nobody can say leaves it as it was.
+func (s *Server) mayNotRead(ctx context.Context, t task.Task, shared bool) string {
+	const gone = "you may not read this any more"
+	c := callOf(ctx)
+	p, err := s.verify(ctx, c.proof, c.ip)
+	switch {
+	case fault.Is(err, fault.Unauthorized), fault.Is(err, fault.Forbidden):
+		return "what proved who you are does so no longer"
+	case err != nil:
+		return ""
+	}
+	reach, err := c.operation.rule.Decide(p, time.Now())
+	if err == nil {
+		p, err = p.ActIn(t.Tenant)
+	}
+	if err != nil {
+		return gone
+	}
+	if reach < auth.Tenant && t.UserID != p.UserID && !shared {
+		return ""
+	}
+	if may, err := s.reads(ctx, p, reach, t); err == nil && !may {
+		return gone
+	}
+	return ""
 }
 
 // noteAccess puts on record that p looks at t when it is a student's and not p's own. What cannot be put on record is not shown.

@@ -23,6 +23,8 @@ const (
 	retryDelay = 2 * time.Second
 	// proofEvery is how often a stream asks whether its client may still read: what is revoked ends within a second.
 	proofEvery = time.Second
+	// sharedEvery is how often it also asks the directory, where that decides: in every so many of those times.
+	sharedEvery = 5
 	// streamPage is how many events of a finished task are in memory at once.
 	streamPage = 100
 )
@@ -85,6 +87,7 @@ func letGo(cancel context.CancelFunc, live <-chan events.Event) {
 
 // streamFinished writes the history up to t's last event. It needs nothing live, so that it serves archived tasks, too.
 func (s *Server) streamFinished(ctx context.Context, f *frames, t task.Task, after uint64) error {
+	asked := time.Now()
 	for after < t.Seq {
 		page, err := s.cfg.Tasks.History(ctx, t.Tenant, t.ID, after, streamPage)
 		if err != nil || len(page) == 0 {
@@ -97,6 +100,13 @@ func (s *Server) streamFinished(ctx context.Context, f *frames, t task.Task, aft
 			if err := f.event(e); err != nil {
 				return err
 			}
+			if time.Since(asked) < proofEvery {
+				continue
+			}
+			if why := s.mayNotRead(ctx, t, true); why != "" {
+				return f.hint(why)
+			}
+			asked = time.Now()
 		}
 		after = page[len(page)-1].Seq
 	}
@@ -133,7 +143,7 @@ func (s *Server) relay(ctx context.Context, f *frames, p auth.Principal, live <-
 	defer stop()
 	proof := time.NewTicker(proofEvery)
 	defer proof.Stop()
-	for {
+	for proofs := 1; ; {
 		select {
 		case e, open := <-live:
 			if !open {
@@ -148,9 +158,10 @@ func (s *Server) relay(ctx context.Context, f *frames, p auth.Principal, live <-
 				return err
 			}
 		case <-proof.C:
-			if !s.stillProved(ctx) {
-				return f.hint("what proved who you are does so no longer")
+			if why := s.mayNotRead(ctx, t, proofs%sharedEvery == 0); why != "" {
+				return f.hint(why)
 			}
+			proofs++
 		case <-expired:
 			return f.hint("the token has expired")
 		case <-s.stopping:
@@ -159,13 +170,6 @@ func (s *Server) relay(ctx context.Context, f *frames, p auth.Principal, live <-
 			return ctx.Err()
 		}
 	}
-}
-
-// stillProved reports whether the proof that came with a request is good now. That nobody can say leaves it as it was.
-func (s *Server) stillProved(ctx context.Context) bool {
-	c := callOf(ctx)
-	_, err := s.verify(ctx, c.proof, c.ip)
-	return !fault.Is(err, fault.Unauthorized) && !fault.Is(err, fault.Forbidden)
 }
 
 // expiry returns a channel that delivers when p's token ends, never when it does not.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/toolboxai/orchestrator/api"
 	"github.com/toolboxai/orchestrator/events"
+	"github.com/toolboxai/orchestrator/internal/auth"
 )
 
 const inMemory = "http://x"
@@ -283,4 +284,84 @@ func TestStream_AnOutageIsNoStream(t *testing.T) {
 	id := k.submit().ID
 	got := k.raw(ask{method: "GET", path: "/api/v1/tasks/" + id + "/events", header: http.Header{"Accept": {"text/event-stream"}}})
 	k.want(got, http.StatusServiceUnavailable, "unavailable")
+}
+
+// Whoever may not read a task any more is told no more of it, however good their token is.
+func TestStream_EndsWhenItIsShownNoMore(t *testing.T) {
+	t.Parallel()
+	was := auth.Principal{UserID: "bob", Tenant: "school", Role: auth.Teacher, KeyID: "k", Scopes: []auth.Scope{auth.TasksRead}}
+	for name, c := range map[string]struct {
+		key  bool
+		hide func(k *kit, key *oneKey)
+	}{
+		"what is shared with a student": {false, func(k *kit, _ *oneKey) { k.school.share("eve") }},
+		"the role of a key's user": {true, func(_ *kit, key *oneKey) {
+			now := was
+			now.Role = auth.Parent
+			key.Store(&now)
+		}},
+		"the scopes of a key": {true, func(_ *kit, key *oneKey) {
+			now := was
+			now.Scopes = []auth.Scope{auth.ContentRead}
+			key.Store(&now)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var key oneKey
+			key.Store(&was)
+			bubble(t, func(t *testing.T, k *kit, client *http.Client) {
+				id, as := k.submit().ID, "tbai_stream"
+				k.school.share("eve", id)
+				if !c.key {
+					as = token(t, auth.Student, "eve")
+				}
+				s := k.openStreamAs(t, client, inMemory, id, "", as)
+				defer s.close()
+				until := func(event string) {
+					for f := (frame{}); f.event != event; {
+						var err error
+						if f, err = s.next(); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				until("task.queued")
+				<-time.After(6 * time.Second) // of the bubble
+				k.next(id, events.Started{Attempt: 1, Dispatch: 1, Worker: "w1"})
+				until("task.started")
+				c.hide(k, &key)
+				<-time.After(6 * time.Second)
+				k.complete(id, 1)
+				for _, f := range s.rest(t) {
+					if f.event == "task.completed" {
+						t.Errorf("is told of %s", f.data)
+					}
+				}
+			}, func(cfg *api.Config) { cfg.Authenticator = &key })
+		})
+	}
+}
+
+func TestStream_OfAFinishedTaskEndsWhenTheTokenIsRevoked(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, k *kit, client *http.Client) {
+		id := k.submit().ID
+		k.next(id, events.Started{Attempt: 1, Dispatch: 1, Worker: "w1"})
+		for i := range 250 {
+			k.next(id, events.Step{Attempt: 1, Name: fmt.Sprint(i), InputHash: "h", Output: []byte(`{}`)})
+		}
+		k.complete(id, 1)
+		s := k.openStream(t, client, inMemory, id, "")
+		defer s.close()
+		if _, err := s.next(); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(2 * time.Second) // of a client that reads slowly
+		k.revoked.Add(auth.Revocation{Kind: auth.RevokedUser, ID: "ada", Before: time.Now()})
+		frames := s.rest(t)
+		if last := frames[len(frames)-1]; len(frames) > 100 || !strings.Contains(last.comment, "does so no longer") {
+			t.Errorf("%d frames more, the last %+v", len(frames), last)
+		}
+	})
 }

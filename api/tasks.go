@@ -83,14 +83,13 @@ func (s *Server) submit(ctx context.Context, sub task.Submission) (SubmitTaskRes
 
 // admitKind refuses what an API key may not submit, and counts the submission: the guard has done that where the route names the kind.
 func (s *Server) admitKind(ctx context.Context, name string) error {
-	kind := s.resolved(name)
-	if err := mayDeploy(ctx, kind); err != nil {
+	if err := s.mayDeploy(ctx, name); err != nil {
 		return err
 	}
 	if op := callOf(ctx).operation; op == nil || op.kind != "" {
 		return nil
 	}
-	_, err := s.limitClass(ctx, kindClass(kind), 1)
+	_, err := s.limitClass(ctx, kindClass(s.resolved(name)), 1)
 	return err
 }
 
@@ -102,9 +101,10 @@ func (s *Server) resolved(name string) string {
 	return name
 }
 
-// mayDeploy refuses an API key that lacks what a kind needs beside the scope of the operation.
-func mayDeploy(ctx context.Context, kind string) error {
-	p := callOf(ctx).principal
+// mayDeploy refuses an API key that lacks what a kind, or the one that an alias stands for, needs beside the scope of the operation: to submit
+// it now, later or once more, or to have it go on.
+func (s *Server) mayDeploy(ctx context.Context, name string) error {
+	p, kind := callOf(ctx).principal, s.resolved(name)
 	if needs := kindScope(kind); needs != "" && p != nil && p.Scopes != nil && !slices.Contains(p.Scopes, needs) {
 		return fault.New(fault.Forbidden, "to submit %s the API key needs the scope %s", kind, needs)
 	}
@@ -245,6 +245,9 @@ func (s *Server) CancelTask(ctx context.Context, r CancelTaskRequestObject) (Can
 func (s *Server) SignalTask(ctx context.Context, r SignalTaskRequestObject) (SignalTaskResponseObject, error) {
 	p, t, err := s.changeable(ctx, r.ID)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.mayDeploy(ctx, t.Kind); err != nil {
 		return nil, err
 	}
 	var data []byte

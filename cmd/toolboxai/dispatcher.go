@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/toolboxai/orchestrator/internal/audit"
 	"github.com/toolboxai/orchestrator/internal/campaign"
 	"github.com/toolboxai/orchestrator/internal/dispatch"
+	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/policy"
 	"github.com/toolboxai/orchestrator/internal/postgres"
 	"github.com/toolboxai/orchestrator/internal/privacy"
@@ -97,7 +99,9 @@ func (s *system) dispatch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ticker, err := schedule.NewTicker(schedule.TickerConfig{Documents: schedules, Tasks: service, Runs: d, Logger: s.logger})
+	ticker, err := schedule.NewTicker(schedule.TickerConfig{
+		Documents: schedules, Tasks: &inOffice{Service: service, schools: postgres.NewSchool(s.db), logger: s.logger}, Runs: d, Logger: s.logger,
+	})
 	if err != nil {
 		return err
 	}
@@ -115,6 +119,44 @@ func (s *system) dispatch(ctx context.Context) error {
 		role{"campaigns", func(ctx context.Context) error { return d.WhileLeading(ctx, runner.Run) }},
 		role{"pauses", func(ctx context.Context) error { return d.WhileLeading(ctx, pauses.run) }},
 	)
+}
+
+// inOffice submits runs in the names of those who may still submit: the schedules of who is disabled, erased or of another role by now, and
+// those of a suspended tenant, make none.
+type inOffice struct {
+	*task.Service
+	schools *postgres.School
+	logger  *slog.Logger
+	retry   atomic.Int64 // when the database is asked again after it was away, in nanoseconds since 1970
+}
+
+// How long a run waits to hear of its user, and the next ones are submitted without asking when it heard nothing.
+const (
+	officeWait  = time.Second
+	officeRetry = 5 * time.Second
+)
+
+// Submit implements schedule.Tasks. While the database cannot be asked, runs are submitted: the log is all that a schedule needs.
+func (o *inOffice) Submit(ctx context.Context, sub task.Submission) (task.Task, bool, error) {
+	if !o.may(ctx, sub.Tenant, sub.UserID) {
+		return task.Task{}, false, fault.New(fault.Forbidden, "user %s may not submit any more, or tenant %s is suspended", sub.UserID, sub.Tenant)
+	}
+	return o.Service.Submit(ctx, sub)
+}
+
+func (o *inOffice) may(ctx context.Context, tenant, user string) bool {
+	if time.Now().UnixNano() < o.retry.Load() {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, officeWait)
+	defer cancel()
+	may, err := o.schools.MaySubmit(ctx, tenant, user)
+	if err != nil {
+		o.retry.Store(time.Now().Add(officeRetry).UnixNano())
+		o.logger.WarnContext(ctx, "runs are submitted though it is not known whether their users still may", "error", err)
+		return true
+	}
+	return may
 }
 
 // closed sends nothing straight to the queue: what the dispatcher itself submits waits its turn.

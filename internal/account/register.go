@@ -68,7 +68,7 @@ func (s *Service) Register(ctx context.Context, r Registration, from Client) (Us
 	}
 	err = s.cfg.Store.AddUser(ctx, u)
 	switch {
-	case fault.Is(err, fault.Conflict): // who asks is a stranger: they learn that a name is taken, and of no address
+	case fault.Is(err, fault.Conflict): // who asks is a stranger: they are not told which of the two it is
 		return User{}, fault.New(fault.Conflict, "somebody has this username or this e-mail address already")
 	case fault.Is(err, fault.NotFound) && u.Invitation != nil:
 		return User{}, badInvite()

@@ -12,6 +12,8 @@ import (
 	"github.com/toolboxai/orchestrator/internal/account"
 	"github.com/toolboxai/orchestrator/internal/auth"
 	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/postgres"
+	"github.com/toolboxai/orchestrator/internal/privacy"
 )
 
 // member returns who has these tokens.
@@ -310,3 +312,32 @@ type sweeping struct {
 }
 
 func (s sweeping) Sweep(context.Context, time.Time, int) (int, error) { return s.sweep() }
+
+// A token that was issued at the moment of the erasure, or by a process whose clock is ahead, ends with its session.
+func TestErasure_TellsWhichSessionsEnded(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.user("ada", auth.Teacher)
+	tokens := o.signIn("ada", laptop)
+	db, err := postgres.Open(t.Context(), postgres.Config{URL: o.url})
+	o.must(err)
+	defer db.Close()
+	s, err := privacy.NewService(privacy.Config{Records: db, Revoke: o.RevokeUser, Audit: o})
+	o.must(err)
+	_, err = s.Erase(t.Context(), auth.Principal{UserID: "root", Tenant: "school", Role: auth.Admin}, "ada")
+	o.must(err)
+	if !o.published(auth.RevokedUser, "ada") || !o.published(auth.RevokedSession, tokens.SessionID) {
+		t.Errorf("published is %+v", o.ended)
+	}
+	_, err = o.Refresh(t.Context(), tokens.RefreshToken, laptop)
+	o.want(fault.Unauthorized, err)
+	e, ok, err := db.ClaimErasure(t.Context(), time.Minute)
+	if err != nil || !ok {
+		t.Fatalf("nothing to erase: %v", err)
+	}
+	e.State = privacy.Done
+	o.must(db.NoteErasure(t.Context(), e))
+	if left := o.ask("SELECT id FROM sessions WHERE user_id = 'ada'"); len(left) != 0 {
+		t.Errorf("left are %v", left)
+	}
+}

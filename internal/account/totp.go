@@ -71,12 +71,16 @@ func (s *Service) BeginTOTP(ctx context.Context, p auth.Principal) (TOTPSetup, e
 
 // ConfirmTOTP brings the secret of BeginTOTP into force when code is one of it, and makes backup codes. The session counts as proved
 // with a second factor from now on. A wrong code is an Invalid fault and counts for nothing: who asks made the secret themself.
+// Forbidden, with auth.ErrStepUp, as BeginTOTP: there may be a passkey by now.
 func (s *Service) ConfirmTOTP(ctx context.Context, p auth.Principal, code string) (TOTPConfirmed, error) {
 	if err := needSession(p); err != nil {
 		return TOTPConfirmed{}, err
 	}
 	f, err := s.ownFactors(ctx, p)
 	if err != nil {
+		return TOTPConfirmed{}, err
+	}
+	if err := needSecondFactor(p, f); err != nil {
 		return TOTPConfirmed{}, err
 	}
 	if f.TOTPSecret == nil || f.TOTPConfirmed {

@@ -3,6 +3,7 @@ package account_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"image/png"
 	"net/url"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/descope/virtualwebauthn"
 
 	"github.com/toolboxai/orchestrator/internal/account"
 	"github.com/toolboxai/orchestrator/internal/auth"
@@ -290,4 +293,22 @@ func TestTOTP_TheSecretIsSealed(t *testing.T) {
 	d.want(fault.Internal, err)
 	_, err = service.StepUp(ctx, ada, account.Proof{BackupCode: codes[1]})
 	d.want(fault.Unauthorized, err)
+}
+
+// Whoever has a password alone must not bring a factor of their own into force that they began before there was another.
+func TestTOTP_IsNotConfirmedByAPasswordAloneBesideAPasskey(t *testing.T) {
+	t.Parallel()
+	d := newDesktop(t)
+	ctx := t.Context()
+	thief := d.person("ada", auth.Teacher)
+	setup, err := d.BeginTOTP(ctx, thief)
+	d.must(err)
+	newDevice(d, "ada", virtualwebauthn.KeyTypeEC2).add(thief)
+	_, err = d.ConfirmTOTP(ctx, thief, d.code(setup.Secret))
+	d.want(fault.Forbidden, err)
+	if !errors.Is(err, auth.ErrStepUp) {
+		t.Errorf("the error is %v", err)
+	}
+	_, err = d.ConfirmTOTP(ctx, proved(thief), d.code(setup.Secret))
+	d.must(err)
 }

@@ -201,7 +201,7 @@ func newID(tenant, key string) (string, error) {
 	return id.String(), nil
 }
 
-// audit puts an act on record. The act is done already: what cannot be recorded does not undo it, and the caller is not told.
+// audit puts an act on record. The act is done already: what cannot be recorded does not undo it, and the caller is not told. Who hangs up leaves no gap.
 func (s *Service) audit(ctx context.Context, c Campaign, by, action string, detail any) {
 	if s.Audit == nil {
 		return
@@ -210,7 +210,7 @@ func (s *Service) audit(ctx context.Context, c Campaign, by, action string, deta
 	if err != nil {
 		return
 	}
-	_ = s.Audit.Append(ctx, audit.Entry{At: now(), Tenant: c.Tenant, Actor: by, Action: action, Target: c.ID, Detail: raw, Outcome: audit.Done})
+	_ = s.Audit.Append(context.WithoutCancel(ctx), audit.Entry{At: now(), Tenant: c.Tenant, Actor: by, Action: action, Target: c.ID, Detail: raw, Outcome: audit.Done})
 }
 
 func now() time.Time { return time.Now().UTC().Round(0) }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/renderer/html"
@@ -94,9 +93,8 @@ func TestRender_WithoutLocksVectorsGetThrough(t *testing.T) {
 	}
 }
 
-// A text cannot make its rendering dear. The bound is far above what half a megabyte takes here (well under a second), and far below
-// the minutes that the same texts take a parser without bounds.
-func TestRender_IsBoundedInTime(t *testing.T) {
+// A text cannot make its rendering dear. These take a parser without bounds minutes each, and all of them together longer than tests may.
+func TestRender_BearsWhatIsDearToParse(t *testing.T) {
 	t.Parallel()
 	units := []string{
 		">", "> > >\n", "- ", "1. ", "[", "[a](", "[a][", "[]", "*a_", "*a **a ", "x** ", "`a``b```", "![", "<a ", "|", "[a]: b\n", "http://a@",
@@ -104,11 +102,7 @@ func TestRender_IsBoundedInTime(t *testing.T) {
 	}
 	for _, unit := range units {
 		text := strings.Repeat(unit, markdown.MaxSize/len(unit))
-		began := time.Now()
 		out := render(t, text)
-		if took := time.Since(began); took > 20*time.Second {
-			t.Errorf("%q took %v", unit, took)
-		}
 		if len(out) > 20*markdown.MaxSize {
 			t.Errorf("%q became %d bytes", unit, len(out))
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/toolboxai/orchestrator/internal/account"
 	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/school"
 )
 
 // Accounts keeps users, sessions and what is used once. What is asked before it is known whose tenant it is (who signs in, whose token it
@@ -59,7 +60,10 @@ const (
 		WHERE tenant = $1 AND id = $2 AND state = 'active' AND (locked_until IS NULL OR locked_until <= $3)`
 	isOpenClass = `SELECT EXISTS (SELECT FROM classes WHERE tenant = $1 AND id = $2 AND archived_at IS NULL)`
 	joinClass   = `INSERT INTO class_members (tenant, class, user_id, added_by, added_at)
-		SELECT c.tenant, c.id, $3, $4, $5 FROM classes c WHERE c.tenant = $1 AND c.id = $2 AND c.archived_at IS NULL`
+		SELECT c.tenant, c.id, $3, $4, $5 FROM classes c WHERE c.tenant = $1 AND c.id = $2 AND c.archived_at IS NULL
+			AND (` + countMembers + `) < $6`
+	// What is counted is asked after it: see countMembers.
+	holdClass  = `SELECT FROM classes WHERE tenant = $1 AND id = $2 FOR UPDATE`
 	unlockUser = `UPDATE users SET failures = 0, locked_until = NULL WHERE tenant = $1 AND id = $2 AND state <> 'erased'`
 )
 
@@ -89,8 +93,11 @@ func (a *Accounts) AddUser(ctx context.Context, u account.NewUser) error {
 		if done.RowsAffected() == 0 {
 			return fault.New(fault.NotFound, "there is no active tenant %q", u.Tenant)
 		}
-		if u.Class != "" { // archived since the invitation: then they join none
-			if _, err := tx.Exec(ctx, joinClass, u.Tenant, u.Class, u.ID, u.InvitedBy, u.CreatedAt); err != nil {
+		if u.Class != "" { // archived since the invitation, or full: then they join none
+			if _, err := tx.Exec(ctx, holdClass, u.Tenant, u.Class); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, joinClass, u.Tenant, u.Class, u.ID, u.InvitedBy, u.CreatedAt, school.MaxMembers); err != nil {
 				return err
 			}
 		}

@@ -40,10 +40,10 @@ const (
 const withdrawInvitations = `DELETE FROM one_time_tokens o USING users u WHERE u.tenant = $1 AND u.id = $2 AND o.tenant = u.tenant AND o.purpose = 'invite'
 	AND lower(o.data->>'email') = u.email_key`
 
-// emptied are the tables whose rows go with the account.
+// emptied is what goes with the account. That its sessions have ended is published by their ids: of those something stays until the end.
 var emptied = []string{
 	`DELETE FROM password_history WHERE tenant = $1 AND user_id = $2`,
-	`DELETE FROM sessions WHERE tenant = $1 AND user_id = $2`,
+	`UPDATE sessions SET ip = '', user_agent = '', successor = NULL WHERE tenant = $1 AND user_id = $2`,
 	`DELETE FROM backup_codes WHERE tenant = $1 AND user_id = $2`,
 	`DELETE FROM passkeys WHERE tenant = $1 AND user_id = $2`,
 	`DELETE FROM one_time_tokens WHERE user_id = $2 AND tenant = $1`,
@@ -135,6 +135,7 @@ const (
 		ORDER BY requested_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING ` + erasureColumns
 	noteErasure = `UPDATE erasures SET state = $2, erased_tasks = $3, error = nullif($4, ''), updated_at = now(),
 		finished_at = CASE WHEN $2 = 'done' THEN now() END WHERE id = $1`
+	forgetSessions = `DELETE FROM sessions s USING erasures e WHERE e.id = $1 AND e.state = 'done' AND s.tenant = e.tenant AND s.user_id = e.user_id`
 )
 
 // ClaimErasure implements privacy.Backlog. One that was looked at in the last seconds is left alone.
@@ -153,7 +154,10 @@ func (db *DB) ClaimErasure(ctx context.Context, abandoned time.Duration) (e priv
 // NoteErasure implements privacy.Backlog.
 func (db *DB) NoteErasure(ctx context.Context, e privacy.Erasure) error {
 	return db.asPlatform(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, noteErasure, e.ID, e.State, e.ErasedTasks, e.Error)
+		if _, err := tx.Exec(ctx, noteErasure, e.ID, e.State, e.ErasedTasks, e.Error); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, forgetSessions, e.ID)
 		return err
 	})
 }

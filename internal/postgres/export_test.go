@@ -62,7 +62,7 @@ func Classify(err error) error { return classify(err) }
 
 func privacyStatements() []string {
 	all := []string{
-		readUserRole, otherAdmins, withdrawInvitations, emptyAccount, insertErasure, readErasure, claimErasure, noteErasure, tasksOfUser, tasksBefore,
+		readUserRole, otherAdmins, withdrawInvitations, emptyAccount, insertErasure, readErasure, claimErasure, noteErasure, forgetSessions, tasksOfUser, tasksBefore,
 		deleteTasks, deleteResults, deleteEvents, deleteShares, readRetentions, deleteAccess, bindTenant,
 	}
 	for _, e := range exports {

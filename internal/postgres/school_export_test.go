@@ -12,7 +12,7 @@ func (db *DB) Unhold() { db.sabotage.unheld = true }
 func schoolStatements() []string {
 	number := func(sql string) string { return numbered(sql, make([]any, strings.Count(sql, "?"))...).where[0] }
 	return []string{
-		holdTenant, listTenants, getTenant, insertTenant, changeTenant, getPerson, insertPerson, listNames, holdOffices, otherPlatformAdmins,
+		holdTenant, listTenants, getTenant, insertTenant, changeTenant, getPerson, insertPerson, maySubmit, listNames, holdOffices, otherPlatformAdmins,
 		lockPerson, changePerson, leaveClasses, leaveGuardians, getClass, countClasses, insertClass, lockClass, changeClass, listMembers,
 		getMember, hasClass, eligible, countMembers, insertMember, deleteMember, listGuardians, lockPair, insertGuardian, countGuardians,
 		countChildren, deleteGuardian, listShares, getShare, hasTask, countShares, insertShare, deleteShare, number(readers),

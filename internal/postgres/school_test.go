@@ -238,3 +238,71 @@ func TestSchool_HoldsItsBounds(t *testing.T) {
 		})
 	}
 }
+
+func TestMaySubmit_EndsWithTheOffice(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	s := founded(t, open(t, postgres.Config{URL: url}), "north", "south")
+	const suspend = "UPDATE tenants SET state = 'suspended' WHERE id = 'north' AND $1 <> ''"
+	for i, c := range []struct {
+		role   auth.Role
+		tenant string
+		change string
+		may    bool
+	}{
+		{auth.Teacher, "north", "", true},
+		{auth.Teacher, "south", "", false},
+		{auth.Admin, "north", "", true},
+		{auth.PlatformAdmin, "south", "", true},
+		{auth.Student, "north", "", false},
+		{auth.Teacher, "north", "UPDATE users SET state = 'disabled' WHERE id = $1", false},
+		{auth.Teacher, "north", "UPDATE users SET state = 'erased' WHERE id = $1", false},
+		{auth.PlatformAdmin, "south", "UPDATE users SET state = 'disabled' WHERE id = $1", false},
+		{auth.Teacher, "north", suspend, false},
+		{auth.PlatformAdmin, "south", suspend, false}, // their home
+	} {
+		execute(t, url, "UPDATE tenants SET state = 'active'")
+		u := enrol(t, s, "north", c.role, fmt.Sprint("user", i))
+		if c.change != "" {
+			execute(t, url, c.change, u.ID)
+		}
+		if may, err := s.MaySubmit(t.Context(), c.tenant, u.ID); err != nil || may != c.may {
+			t.Errorf("a %s in %s after %q: %v (%v)", c.role, c.tenant, c.change, may, err)
+		}
+	}
+	for tenant, want := range map[string]bool{"north": false, "nowhere": true} {
+		if may, err := s.MaySubmit(t.Context(), tenant, "somebody with a token from the command line"); err != nil || may != want {
+			t.Errorf("somebody unknown in %s: %v (%v)", tenant, may, err)
+		}
+	}
+}
+
+// An invitation to a class that is full by now makes an account, and nobody one too many in the class.
+func TestAddUser_JoinsNoFullClass(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	db := open(t, postgres.Config{URL: url})
+	s, accounts := founded(t, db, "north"), postgres.NewAccounts(db)
+	if err := s.AddClass(t.Context(), school.Class{ID: "class", Tenant: "north", Name: "C", CreatedAt: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, url, `WITH u AS (INSERT INTO users (id, tenant, username, username_key, name, role, created_at, updated_at)
+		SELECT 'f' || n, 'north', 'f' || n, 'f' || n, 'F', 'student', now(), now() FROM generate_series(1, $1) n RETURNING id)
+		INSERT INTO class_members (tenant, class, user_id, added_by, added_at) SELECT 'north', 'class', id, '', now() FROM u`, school.MaxMembers-2)
+	var wg sync.WaitGroup
+	for i := range 6 {
+		wg.Go(func() {
+			name := fmt.Sprint("invited", i)
+			u := account.NewUser{UsernameKey: name, Class: "class", InvitedBy: "x"}
+			u.User = account.User{ID: name, Tenant: "north", Username: name, Name: "I", Role: auth.Student, CreatedAt: time.Now()}
+			if err := accounts.AddUser(t.Context(), u); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	got := query(t, url, "SELECT (SELECT count(*) FROM class_members)::text || ' ' || (SELECT count(*) FROM users)")
+	if d := cmp.Diff([]string{fmt.Sprint(school.MaxMembers, " ", school.MaxMembers+4)}, got); d != "" {
+		t.Error(d)
+	}
+}

@@ -23,6 +23,18 @@ const (
 	listNames = `SELECT name FROM users WHERE tenant = $1 AND state <> 'erased' ORDER BY created_at DESC, id DESC LIMIT $2`
 )
 
+// maySubmit takes whom it does not know for somebody with a token from the command line. A platform admin acts in any tenant.
+const maySubmit = `SELECT coalesce((SELECT state = 'active' FROM tenants WHERE id = $1), true) AND coalesce((
+	SELECT u.state = 'active' AND h.state = 'active' AND (u.role = 'platform_admin' OR u.tenant = $1 AND u.role IN ('admin', 'teacher'))
+	FROM users u JOIN tenants h ON h.id = u.tenant WHERE u.id = $2), true)`
+
+// MaySubmit reports whether what a user asked for earlier may still be submitted in a tenant. It is for the platform itself: whoever asks
+// now is asked for a proof.
+func (s *School) MaySubmit(ctx context.Context, tenant, userID string) (may bool, err error) {
+	err = askRow(ctx, s.db.ofAll, maySubmit, []any{tenant, userID}, func(row pgx.Row) error { return row.Scan(&may) })
+	return may, err
+}
+
 func scanPerson(row pgx.Row) (u account.User, err error) {
 	err = row.Scan(userTargets(&u)...)
 	u.CreatedAt, u.UpdatedAt = u.CreatedAt.UTC(), u.UpdatedAt.UTC()

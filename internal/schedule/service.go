@@ -219,7 +219,7 @@ type onRecord struct {
 	Labels *string `json:"labels,omitempty"`
 }
 
-// audit puts an act on record. The act is done already: what cannot be recorded does not undo it, and the caller is not told.
+// audit puts an act on record. The act is done already: what cannot be recorded does not undo it, and the caller is not told. Who hangs up leaves no gap.
 func (s *Service) audit(ctx context.Context, doc Schedule, by, action string, detail any) {
 	if s.Audit == nil {
 		return
@@ -231,5 +231,5 @@ func (s *Service) audit(ctx context.Context, doc Schedule, by, action string, de
 	if err != nil {
 		return
 	}
-	_ = s.Audit.Append(ctx, audit.Entry{At: s.now(), Tenant: doc.Tenant, Actor: by, Action: action, Target: doc.ID, Detail: raw, Outcome: audit.Done})
+	_ = s.Audit.Append(context.WithoutCancel(ctx), audit.Entry{At: s.now(), Tenant: doc.Tenant, Actor: by, Action: action, Target: doc.ID, Detail: raw, Outcome: audit.Done})
 }

@@ -158,9 +158,11 @@ func TestService_PreviewAndUpcomingTellTheTicks(t *testing.T) {
 // trail is an audit in memory.
 type trail struct{ entries []audit.Entry }
 
-func (a *trail) Append(_ context.Context, e audit.Entry) error {
-	a.entries = append(a.entries, e)
-	return nil
+func (a *trail) Append(ctx context.Context, e audit.Entry) error {
+	if ctx.Err() == nil {
+		a.entries = append(a.entries, e)
+	}
+	return ctx.Err()
 }
 
 func TestService_PutsActsOnRecord(t *testing.T) {
@@ -190,5 +192,31 @@ func TestService_PutsActsOnRecord(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"ada schedule.created", "bob schedule.paused", "bob schedule.deleted"}, got); diff != "" {
 		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+}
+
+// hangingUp are documents whose caller is gone when one is written.
+type hangingUp struct {
+	schedule.Documents
+	hangUp func()
+}
+
+func (h hangingUp) Put(ctx context.Context, key string, doc schedule.Schedule, rev uint64) (uint64, error) {
+	defer h.hangUp()
+	return h.Documents.Put(ctx, key, doc, rev)
+}
+
+// Whoever hangs up while their act is being done leaves no gap.
+func TestService_PutsOnRecordWhatIsDoneForWhoHangsUp(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	ctx, hangUp := context.WithCancel(t.Context())
+	var audit trail
+	service, err := schedule.NewService(schedule.ServiceConfig{Documents: hangingUp{p.documents, hangUp}, Tasks: p.tasks, Checker: p.tasks, Audit: &audit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := service.Create(ctx, "school", "ada", "", definition(nil)); err != nil || len(audit.entries) != 1 {
+		t.Errorf("on record is %+v (%v)", audit.entries, err)
 	}
 }

@@ -35,6 +35,7 @@ type town struct {
 	mu      sync.Mutex
 	broken  error // what revoking and recording fail with
 	revoked []string
+	void    *auth.Revocations
 	mailed  []string
 	entries []audit.Entry
 }
@@ -47,7 +48,7 @@ func newTown(tb testing.TB) *town {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(db.Close)
-	w := &town{tb: tb, store: postgres.NewSchool(db), url: url}
+	w := &town{tb: tb, store: postgres.NewSchool(db), url: url, void: auth.NewRevocations()}
 	if w.Service, err = school.New(school.Config{Store: w.store, Accounts: w, Hasher: w, Revoker: w, Audit: w}); err != nil {
 		tb.Fatal(err)
 	}
@@ -72,9 +73,16 @@ func (w *town) RequestReset(_ context.Context, login string, _ account.Client) e
 
 // Publish implements school.Revoker.
 func (w *town) Publish(_ context.Context, r auth.Revocation) error {
-	if since := time.Since(r.Before); since < 0 || since > time.Minute {
+	since := time.Since(r.Before)
+	if r.Kind == auth.RevokedTenant {
+		since += school.SuspendLead
+	}
+	if since < 0 || since > time.Minute {
 		return fmt.Errorf("it voids what was issued before %v", r.Before)
 	}
+	w.mu.Lock()
+	w.void.Add(r)
+	w.mu.Unlock()
 	return w.note(&w.revoked, r.Kind+" "+r.ID)
 }
 

@@ -26,6 +26,10 @@ const (
 	Suspended = "suspended"
 )
 
+// suspendLead is for how long a suspension voids what is still issued: by a refresh that was under way, or on a clock that is ahead. Who
+// signs in again that soon after the tenant is resumed is asked to do so once more.
+const suspendLead = 10 * time.Second
+
 // TenantFilter says which tenants to list, newest first.
 type TenantFilter struct {
 	State  string // empty: any
@@ -137,7 +141,7 @@ func (s *Service) UpdateTenant(ctx context.Context, by auth.Principal, id string
 		s.record(ctx, id, by, action, id, moved{was.State, t.State})
 	}
 	if suspend {
-		if err := s.revoker.Publish(ctx, auth.Revocation{Kind: auth.RevokedTenant, ID: id, Before: s.now()}); err != nil {
+		if err := s.revoker.Publish(ctx, auth.Revocation{Kind: auth.RevokedTenant, ID: id, Before: s.now().Add(suspendLead)}); err != nil {
 			return Tenant{}, fmt.Errorf("tenant %s is suspended, but who is signed in still is: %w", id, err)
 		}
 	}

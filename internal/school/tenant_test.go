@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -71,6 +72,12 @@ func TestUpdateTenant_SuspendsAndVoidsWhatWasIssued(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"tenant south"}, w.take()); d != "" {
 		t.Errorf("asked again: %s", d)
+	}
+	for ahead, void := range map[time.Duration]bool{0: true, 5 * time.Second: true, time.Minute: false} {
+		late := auth.Principal{UserID: "ann", Tenant: "south", Role: auth.Teacher, IssuedAt: time.Now().Add(ahead)}
+		if w.void.Revoked(late) != void {
+			t.Errorf("what was issued %v later, on another clock or by a refresh under way, is void: %v, want %v", ahead, !void, void)
+		}
 	}
 	if got := must(w.UpdateTenant(t.Context(), root, "south", school.TenantChange{State: ptr(school.Active)}))(t); got.State != school.Active || len(w.take()) > 0 {
 		t.Errorf("it is %s again", got.State)

@@ -1,0 +1,4 @@
+package school
+
+// SuspendLead is by how much a suspension is ahead.
+const SuspendLead = suspendLead
