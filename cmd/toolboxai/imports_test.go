@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 	"internal/llm":            {"internal/policy", "internal/breaker", "internal/fault"},
 	"internal/llm/composer":   {"internal/llm", "internal/fault"},
 	"internal/notify":         {"events", "internal/fault"},
+	"internal/channels":       {"internal/fault"},
 	"internal/pusher":         {"internal/notify", "internal/fault"},
 	"internal/postgres":       {"events", "migrations", "internal/task", "internal/policy", "internal/account", "internal/school", "internal/apikey", "internal/auth", "internal/audit", "internal/privacy", "internal/breaker", "internal/fault"},
 	"internal/redis":          {"internal/llm", "internal/limit", "internal/policy", "internal/breaker", "internal/fault"},
