@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -30,6 +31,37 @@ func BenchmarkServer_Idle(b *testing.B) {
 	}
 	eventually(b, func() bool { all, _ := h.Channels(b.Context(), ""); return len(all) == b.N })
 	b.ReportMetric(float64(resident(b)-before)/float64(b.N)/1024, "KiB/conn")
+}
+
+// BenchmarkServer_FanOut is one event for 1,000 subscribers, from Trigger until all of them have it.
+func BenchmarkServer_FanOut(b *testing.B) {
+	const subscribers = 1000
+	h := start(b)
+	frame := int64(len(`{"event":"x","channel":"news","data":"1"}`) + 2)
+	var got atomic.Int64
+	all := make(chan struct{}, 1)
+	for range subscribers {
+		conn := rawSubscriber(b, strings.TrimPrefix(h.url, "ws://"), "news")
+		defer conn.Close()
+		go func() {
+			buf := make([]byte, 4096)
+			for {
+				n, err := conn.Read(buf)
+				if err != nil {
+					return
+				}
+				if got.Add(int64(n)) == subscribers*frame {
+					all <- struct{}{}
+				}
+			}
+		}()
+	}
+	b.ResetTimer()
+	for range b.N {
+		got.Store(0)
+		trigger(b, h, "news", "x", "1")
+		<-all
+	}
 }
 
 // rawSubscriber connects and subscribes with as little memory as can be.

@@ -77,7 +77,7 @@ var connectionRules = []rule{
 	}},
 	{"a silent connection is pinged and closed with 4201", func(t *testing.T) {
 		h := start(t, config(func(cfg *channels.Config) {
-			cfg.ActivityTimeout, cfg.PongTimeout = 50*time.Millisecond, 200*time.Millisecond
+			cfg.ActivityTimeout, cfg.PongTimeout = 50*time.Millisecond, time.Second
 		}))
 		c := connect(t, h)
 		for range 3 {
@@ -91,13 +91,13 @@ var connectionRules = []rule{
 	}},
 	{"pings of the WebSocket keep a connection alive", func(t *testing.T) {
 		h := start(t, config(func(cfg *channels.Config) {
-			cfg.ActivityTimeout, cfg.PongTimeout = 200*time.Millisecond, 50*time.Millisecond
+			cfg.ActivityTimeout, cfg.PongTimeout = time.Second, time.Second
 		}))
 		c := connect(t, h)
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		ended := c.ws.CloseRead(ctx)
-		for end := time.Now().Add(time.Second); time.Now().Before(end); {
+		for end := time.Now().Add(2500 * time.Millisecond); time.Now().Before(end); {
 			if err := c.ws.Ping(ctx); err != nil {
 				t.Fatal(err)
 			}
