@@ -1,5 +1,19 @@
 // Package channels is a server of the Pusher Channels protocol, version 7, for those who have no Pusher account: unchanged client and
 // server libraries of Pusher work against it with nothing but another host and port.
+//
+// Several servers are one for their clients. They share a Bus and nothing else. What clients publish and what is triggered is delivered only
+// as it comes back over the Bus, so that it has one order everywhere. Membership goes the same way: each server numbers the changes to its
+// subscriptions, members and signed-in users and publishes them, and counts them, its own too, when they come back. A subscription is
+// answered at that moment, with the members of that moment, and gets all that is published later. A gap in a server's numbers, which its
+// beat of each second shows at the latest, is closed by a snapshot; a server that is silent for 4 s is forgotten. One that does not hear itself
+// is cut off: it forgets nobody, keeps its clients, and its subscriptions wait.
+//
+// What the Bus loses of events is lost, as with Pusher. Webhooks are told by the server whose change made the difference, once where
+// the Bus has one order for all; over a Bus without one, changes that two servers make to one channel at the same instant can be told twice
+// or not at all.
+//
+// What clients may do is bounded: messages, names, members, channels, client events, and what waits for a client that reads too slowly,
+// which is closed with 4200. Locks are held for moments and never while something is written, so that such a client delays nobody.
 package channels
 
 import (
