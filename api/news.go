@@ -142,7 +142,7 @@ func (s *Server) openNews(ctx context.Context, p auth.Principal, q GetEventsPara
 			err = f.place(gone, head)
 		}
 		if err == nil {
-			err = s.streamNews(ctx, f, p, live, reason, told)
+			err = s.streamNews(ctx, f, p, live, reason, q.Scope == scopeOrg, told)
 		}
 		if err != nil && !errors.Is(err, context.Canceled) {
 			s.logger.DebugContext(ctx, "stream broke off", "request_id", callOf(ctx).id, "scope", q.Scope, "error", err)
@@ -164,8 +164,15 @@ func newsAfter(q GetEventsParams) (uint64, error) {
 }
 
 // streamNews writes what is told of live until the client goes, its proof ends or the log is replaced.
-func (s *Server) streamNews(ctx context.Context, f *frames, p auth.Principal, live <-chan events.Event, reason func() error, told func(events.Event) (bool, error)) error {
-	err := s.relay(ctx, f, p, live, func(e events.Event) (bool, error) {
+func (s *Server) streamNews(ctx context.Context, f *frames, p auth.Principal, live <-chan events.Event, reason func() error, org bool, told func(events.Event) (bool, error)) error {
+	mayNot := func(int) string {
+		_, reach, why, err := s.reachesNow(ctx, p.Tenant)
+		if err == nil && why == "" && org && reach < auth.Tenant {
+			return notAnyMore
+		}
+		return why
+	}
+	err := s.relay(ctx, f, p, live, mayNot, func(e events.Event) (bool, error) {
 		mine, err := told(e)
 		if err != nil {
 			return true, errors.Join(err, f.hint("try again"))

@@ -69,29 +69,37 @@ func (s *Server) reads(ctx context.Context, p auth.Principal, reach auth.Reach, 
 // mayNotRead says why the client of a request may not read t any more; nothing while they may. What the directory decides it asks only where
 // shared says so. That nobody can say leaves it as it was.
 func (s *Server) mayNotRead(ctx context.Context, t task.Task, shared bool) string {
-	const gone = "you may not read this any more"
-	c := callOf(ctx)
-	p, err := s.verify(ctx, c.proof, c.ip)
-	switch {
-	case fault.Is(err, fault.Unauthorized), fault.Is(err, fault.Forbidden):
-		return "what proved who you are does so no longer"
-	case err != nil:
-		return ""
-	}
-	reach, err := c.operation.rule.Decide(p, time.Now())
-	if err == nil {
-		p, err = p.ActIn(t.Tenant)
-	}
-	if err != nil {
-		return gone
-	}
-	if reach < auth.Tenant && t.UserID != p.UserID && !shared {
-		return ""
+	p, reach, why, err := s.reachesNow(ctx, t.Tenant)
+	if why != "" || err != nil || reach < auth.Tenant && t.UserID != p.UserID && !shared {
+		return why
 	}
 	if may, err := s.reads(ctx, p, reach, t); err == nil && !may {
-		return gone
+		return notAnyMore
 	}
 	return ""
+}
+
+const notAnyMore = "you may not read this any more"
+
+// reachesNow returns who the client of a request is by now and how far they reach in a tenant, or why they do not. The error says that nobody
+// can say.
+func (s *Server) reachesNow(ctx context.Context, tenant string) (p auth.Principal, reach auth.Reach, why string, err error) {
+	c := callOf(ctx)
+	p, err = s.verify(ctx, c.proof, c.ip)
+	switch {
+	case fault.Is(err, fault.Unauthorized), fault.Is(err, fault.Forbidden):
+		return p, auth.Nothing, "what proved who you are does so no longer", nil
+	case err != nil:
+		return p, auth.Nothing, "", err
+	}
+	reach, err = c.operation.rule.Decide(p, time.Now())
+	if err == nil {
+		p, err = p.ActIn(tenant)
+	}
+	if err != nil {
+		return p, auth.Nothing, notAnyMore, nil //nolint:nilerr // it is said in words
+	}
+	return p, reach, "", nil
 }
 
 // noteAccess puts on record that p looks at t when it is a student's and not p's own. What cannot be put on record is not shown.

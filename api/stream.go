@@ -119,7 +119,8 @@ var errLiveEnded = errors.New("the live events ended")
 // streamLive writes what Follow delivers until the task ends. An ending that is followed by a replay on record ends nothing:
 // only one behind t, which was read before, does.
 func (s *Server) streamLive(ctx context.Context, f *frames, p auth.Principal, t task.Task, live <-chan events.Event) error {
-	err := s.relay(ctx, f, p, live, func(e events.Event) (over bool, err error) {
+	mayNot := func(ask int) string { return s.mayNotRead(ctx, t, ask%sharedEvery == 0) }
+	err := s.relay(ctx, f, p, live, mayNot, func(e events.Event) (over bool, err error) {
 		if err := f.event(e); err != nil {
 			return false, err
 		}
@@ -134,9 +135,11 @@ func (s *Server) streamLive(ctx context.Context, f *frames, p auth.Principal, t 
 	return err
 }
 
-// relay gives live events to take until that says that it is over, and keeps the stream alive in between. The stream ends with the proof
-// that opened it and with the server; errLiveEnded when live is closed.
-func (s *Server) relay(ctx context.Context, f *frames, p auth.Principal, live <-chan events.Event, take func(events.Event) (over bool, err error)) error {
+// relay gives live events to take until that says that it is over, and keeps the stream alive in between. The stream ends with the token that
+// opened it, with the server, and when mayNot, which is asked each second and told how often, says why; errLiveEnded when live is closed.
+func (s *Server) relay(
+	ctx context.Context, f *frames, p auth.Principal, live <-chan events.Event, mayNot func(ask int) string, take func(events.Event) (over bool, err error),
+) error {
 	heartbeat := time.NewTicker(s.cfg.Heartbeat)
 	defer heartbeat.Stop()
 	expired, stop := expiry(p)
@@ -158,7 +161,7 @@ func (s *Server) relay(ctx context.Context, f *frames, p auth.Principal, live <-
 				return err
 			}
 		case <-proof.C:
-			if why := s.mayNotRead(ctx, t, proofs%sharedEvery == 0); why != "" {
+			if why := mayNot(proofs); why != "" {
 				return f.hint(why)
 			}
 			proofs++
