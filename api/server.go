@@ -103,8 +103,11 @@ type Config struct {
 	Privacy   Privacy
 	Tickets   Tickets
 	News      News
-	Push      Push   // nil: nothing is pushed
-	JWKS      []byte // the public keys of access tokens, as JSON; an empty set when nil
+	Push      Push // nil: nothing is pushed
+	// Channels serves the clients of the Pusher protocol, and ChannelTriggers those who send to them; nil: somebody else does.
+	Channels, ChannelTriggers http.Handler
+
+	JWKS []byte // the public keys of access tokens, as JSON; an empty set when nil
 
 	Limiter   limit.Limiter       // nil: nobody is asked to slow down
 	Rates     func() limit.Rates  // the limits in force; those of the policy when nil
@@ -188,6 +191,9 @@ func (cfg *Config) complete() error {
 		return errors.New("Config.Verifier is missing: without it and without a DevPrincipal nobody could ask anything")
 	case cfg.Heartbeat < 0 || cfg.MaxStreams < 0 || cfg.Drain < 0:
 		return errors.New("Config.Heartbeat, MaxStreams and Drain may not be negative")
+	}
+	if (cfg.Channels == nil) != (cfg.ChannelTriggers == nil) {
+		return errors.New("Config.Channels and ChannelTriggers go together")
 	}
 	if cfg.DevPrincipal != nil {
 		if err := cfg.DevPrincipal.Check(); err != nil {
@@ -292,6 +298,7 @@ func (s *Server) routes(doc object) error {
 	if err != nil {
 		return err
 	}
+	s.mount(e)
 	e.GET("/", s.getIndex)
 	e.GET("/health", strict.GetHealth)
 	e.GET("/health/live", strict.GetLiveness)

@@ -92,6 +92,10 @@ type Config struct {
 	PusherPort    int    `env:"PUSHER_PORT"`
 	PusherSSL     bool   `env:"PUSHER_SSL" envDefault:"true"`
 
+	Channels             bool     `env:"CHANNELS_ENABLED"` // the API serves PUSHER_APP_ID itself, to unchanged clients and servers of Pusher's
+	ChannelsClientEvents bool     `env:"CHANNELS_CLIENT_EVENTS"`
+	ChannelsWebhooks     []string `env:"CHANNELS_WEBHOOKS" envSeparator:","` // who is told that channels fill and empty
+
 	dev     bool                // everything in one process: everybody is the development admin
 	reports *telemetry.Reporter // of errors; nil before openLogs
 }
@@ -127,6 +131,7 @@ func loadConfig(environ []string) (Config, error) {
 	}
 	cfg.AllowedOrigins, cfg.TrustedProxies, cfg.WorkerKinds = trimmed(cfg.AllowedOrigins), trimmed(cfg.TrustedProxies), trimmed(cfg.WorkerKinds)
 	cfg.JWTPrevious, cfg.EncryptionBefore = trimmed(cfg.JWTPrevious), trimmed(cfg.EncryptionBefore)
+	cfg.ChannelsWebhooks = trimmed(cfg.ChannelsWebhooks)
 	cfg.SecondFactor, cfg.PasskeyOrigins = trimmed(cfg.SecondFactor), trimmed(cfg.PasskeyOrigins)
 	return cfg, cfg.check()
 }
@@ -217,6 +222,9 @@ func (c Config) check() error {
 	}
 	if err := c.checkIdentity(); err != nil {
 		return err
+	}
+	if c.Channels && (c.PusherAppID == "" || c.PusherKey == "" || c.PusherSecret == "") && !c.dev {
+		return fmt.Errorf("PUSHER_APP_ID, PUSHER_KEY and PUSHER_SECRET are not all set: CHANNELS_ENABLED needs them")
 	}
 	if _, err := nats.ParseLevel(c.Accept); c.Accept != "" && err != nil {
 		return fmt.Errorf("ACCEPT_DURABILITY: %w", err)

@@ -83,7 +83,11 @@ func (c Config) keysForAPI() (Config, error) {
 // withKeys fills in the keys that are not set: with those that an earlier start kept in dir or, where that is empty, with ones that are gone
 // with the process.
 func (c Config) withKeys(dir string) (Config, error) {
-	for name, value := range map[string]*string{"jwt.key": &c.JWTSecret, "encryption.key": &c.EncryptionKey} {
+	missing := map[string]*string{"jwt.key": &c.JWTSecret, "encryption.key": &c.EncryptionKey}
+	if c.Channels {
+		missing["channels.key"] = &c.PusherSecret
+	}
+	for name, value := range missing {
 		if *value != "" {
 			continue
 		}

@@ -68,7 +68,7 @@ func (c *devCommand) Run(ctx context.Context) (err error) {
 	if services.redis != nil {
 		cfg.RedisURL = services.redis.URL()
 	}
-	if cfg, err = cfg.withKeys(c.Data); err != nil {
+	if cfg, err = cfg.withChannels(c.Host, c.Port).withKeys(c.Data); err != nil {
 		return err
 	}
 	s, err := open(ctx, cfg, logger, "dev", services.broker, true)
@@ -88,6 +88,16 @@ func (c *devCommand) Run(ctx context.Context) (err error) {
 		role{"farewell", func(ctx context.Context) error { return sayStopping(ctx, cfg.DrainTimeout) }})
 	c.greet(cfg, services, model.Describe(), time.Since(began))
 	return stopped(ctx, runRoles(ctx, logger, roles...))
+}
+
+// withChannels has the API serve channels itself, at host and port, unless the environment names an app of Pusher's.
+func (c Config) withChannels(host string, port int) Config {
+	if !c.PusherEnabled || c.PusherAppID != "" {
+		return c
+	}
+	c.Channels, c.PusherAppID, c.PusherKey = true, "toolboxai", "toolboxai-dev"
+	c.PusherHost, c.PusherPort, c.PusherSSL = host, port, false
+	return c
 }
 
 // environment is that of the other roles, with what a laptop needs.
@@ -200,8 +210,11 @@ func (c *devCommand) greet(cfg Config, e *embedded, model string, took time.Dura
 	if e.broker != nil {
 		brokerURL, monitor = e.broker.URL(), ", monitoring at "+e.broker.MonitorURL()
 	}
-	channels := "off: PUSHER_APP_ID is not set; follow tasks over server-sent events"
-	if cfg.pusherWanted() {
+	channels := "off: PUSHER_ENABLED is false; follow tasks over server-sent events"
+	switch {
+	case cfg.Channels:
+		channels = fmt.Sprintf("for pusher-js: key %s, wsHost %s, wsPort %d, authorised at /pusher/auth", cfg.PusherKey, c.Host, c.Port)
+	case cfg.pusherWanted():
 		channels = "Pusher app " + cfg.PusherAppID
 	}
 	fmt.Printf(`

@@ -103,6 +103,7 @@ func (s *system) serveAPI(ctx context.Context, listener net.Listener) error {
 		return err
 	}
 	intake := &intake{Queue: s.broker.queue, full: gate.Full}
+	news := nats.NewNewsfeed(s.broker.conn, nats.NewsfeedConfig{Logger: s.logger})
 	service, err := s.service("/api", catalog, intake, ruled{gate, policies})
 	if err != nil {
 		return err
@@ -140,6 +141,11 @@ func (s *system) serveAPI(ctx context.Context, listener net.Listener) error {
 		},
 	}
 	id.serve(&cfg)
+	pushing, err := s.push(&cfg)
+	if err != nil {
+		return err
+	}
+	cfg.News = news
 	cfg.DevPrincipal = s.cfg.developer()
 	if s.cfg.SkipAuth {
 		s.logger.WarnContext(ctx, "SKIP_AUTH is set: everybody is the development admin")
@@ -152,7 +158,7 @@ func (s *system) serveAPI(ctx context.Context, listener net.Listener) error {
 		return err
 	}
 	s.logger.InfoContext(ctx, "api listens", "address", listener.Addr().String())
-	roles := append(id.roles(s), role{"policy", s.provisioned(policies.Run)}, role{"gate", s.provisioned(gate.Run)}, role{"limits", count},
+	roles := append(append(id.roles(s), pushing...), role{"news", s.provisioned(news.Run)}, role{"policy", s.provisioned(policies.Run)}, role{"gate", s.provisioned(gate.Run)}, role{"limits", count},
 		role{"breakers", func(ctx context.Context) error { return nats.ServeBreakers(ctx, s.broker.conn, process, id.breakers) }},
 		role{"durability", func(ctx context.Context) error { return s.declare(ctx, &intake.known) }})
 	if cfg.DevPrincipal != nil {

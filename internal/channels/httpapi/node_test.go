@@ -15,12 +15,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/toolboxai/orchestrator/internal/channels"
+	"github.com/toolboxai/orchestrator/internal/nodetest"
 )
 
 // Pusher's library for Node is installed at the versions of testdata/node/package-lock.json.
 func TestPusherHTTPNode_IsServed(t *testing.T) {
 	t.Parallel()
-	dir := installNode(t)
+	dir := nodetest.Install(t, filepath.Join("testdata", "node"))
 	h := busy()
 	address, err := url.Parse(listen(t, h).URL)
 	if err != nil {
@@ -72,37 +73,6 @@ func TestPusherHTTPNode_IsServed(t *testing.T) {
 	if diff := cmp.Diff([]string{"u 1;é"}, h.terminated); diff != "" {
 		t.Error(diff)
 	}
-}
-
-// installNode returns a directory with testdata/node and what its lock file names. Without npm and a registry the test is skipped, unless
-// TOOLBOXAI_TEST_REQUIRE forbids that.
-func installNode(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "node"))); err != nil {
-		t.Fatal(err)
-	}
-	for _, program := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(program); err != nil {
-			unavailable(t, "%s is not installed: %v", program, err)
-		}
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	install := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
-	install.Dir = dir
-	if out, err := install.CombinedOutput(); err != nil {
-		unavailable(t, "npm ci: %v\n%s", err, out)
-	}
-	return dir
-}
-
-func unavailable(t *testing.T, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("TOOLBOXAI_TEST_REQUIRE") == "1" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
 }
 
 // run returns what a program prints.
