@@ -67,16 +67,17 @@ func (l *loop) pullMore(now time.Time) {
 	}
 }
 
-// pick returns the lane to poll next: of the most urgent ones that may have work, the one that was polled longest ago.
+// pick returns the lane to poll next: of the most urgent ones that may have work, the one that was polled longest ago. Now and then it goes
+// backwards, until a lane has work: an empty one costs the others no turn.
 func (l *loop) pick(now time.Time) *lane {
 	var best *lane
-	backwards := l.polls%reverse == reverse-1
+	l.backwards = l.backwards || l.polls%reverse == reverse-1
 	for _, sub := range l.subs {
 		for _, ln := range sub.lanes {
 			if !ln.ready(now) || ln.paused || !ln.emptyAt.IsZero() && now.Sub(ln.emptyAt) < stale {
 				continue
 			}
-			if best == nil || ln.rank == best.rank && ln.turn < best.turn || ln.rank != best.rank && (ln.rank > best.rank) == backwards {
+			if best == nil || ln.rank == best.rank && ln.turn < best.turn || ln.rank != best.rank && (ln.rank > best.rank) == l.backwards {
 				best = ln
 			}
 		}
@@ -147,6 +148,7 @@ func (l *loop) receive(msg *natsgo.Msg, now time.Time) {
 	}
 	switch ln.state {
 	case polled:
+		l.backwards = false
 		ln.reserved--
 		l.free++
 		if ln.reserved == 0 {

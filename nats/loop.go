@@ -33,8 +33,10 @@ type loop struct {
 	held    []held // messages without a slot
 	asked   *lane  // the lane that is polled right now
 	polls   uint64
-	stage   stage
-	stageBy time.Time // when the next stage begins, unless all is settled before
+	// backwards says that the least urgent lanes are polled first until one has work.
+	backwards bool
+	stage     stage
+	stageBy   time.Time // when the next stage begins, unless all is settled before
 }
 
 // stage is how far Close has come.

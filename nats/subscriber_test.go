@@ -227,6 +227,34 @@ func TestSubscriber_ServesUrgentLanesFirstAndLetsNoneStarve(t *testing.T) {
 	}
 }
 
+// Tasks take longer than a lane that was empty is left alone. Yet that the least urgent one is empty keeps nothing from the one above it.
+func TestSubscriber_AnEmptyLaneCostsTheOthersNoTurn(t *testing.T) {
+	t.Parallel()
+	broker := natstest.Start(t)
+	lanes := map[string]events.Lane{}
+	for lane, n := range map[events.Lane]int{events.Normal: 2, events.High: 30} {
+		for range n {
+			lanes[dispatch(t, broker, "quiz", lane)] = lane
+		}
+	}
+	until(t, "the consumers know of all", func() bool {
+		return consumerInfo(t, broker, "quiz", events.High).NumPending == 30 && consumerInfo(t, broker, "quiz", events.Normal).NumPending == 2
+	})
+	messages := subscribe(t, newSubscriber(t, broker, nats.SubscriberConfig{Slots: 1}), "quiz")
+	normal := 0
+	for range 28 { // while high still waits
+		msg := receive(t, messages)
+		if lanes[taskOf(t, msg)] == events.Normal {
+			normal++
+		}
+		<-time.After(25 * time.Millisecond)
+		msg.Ack()
+	}
+	if normal != 2 {
+		t.Errorf("of the first 28 %d are normal, want both", normal)
+	}
+}
+
 func TestSubscriber_HandsBackWhatFindsNoSlot(t *testing.T) {
 	t.Parallel()
 	broker := natstest.Start(t)
