@@ -20,15 +20,16 @@ type Queued struct {
 	RequestHash string            `json:"request_hash,omitempty"` // hex SHA-256 of the canonical request, for idempotency
 	Labels      map[string]string `json:"labels,omitempty"`
 	Deadline    *time.Time        `json:"deadline,omitempty"`
-	NotBefore   *time.Time        `json:"not_before,omitempty"` // no worker begins earlier
-	ExpiresAt   *time.Time        `json:"expires_at,omitempty"` // the task fails when no worker has begun by then
-	TimeoutMS   int64             `json:"timeout_ms,omitempty"` // of one attempt; 0 takes the worker's
-	Cost        float64           `json:"cost,omitempty"`       // estimate, in seconds of a worker's slot; 0 takes the kind's average
-	Direct      bool              `json:"direct,omitempty"`     // who wrote this queues it as well; else the dispatcher does
-	Names       []string          `json:"names,omitempty"`      // of people in the input: models get pseudonyms in their place
-	Origin      *Origin           `json:"origin,omitempty"`     // what made the task, when that was no caller
-	Replay      *Replay           `json:"replay,omitempty"`     // set when an admin sent a dead letter again
-	Resume      *Resume           `json:"resume,omitempty"`     // set when the dispatch continues a task that waited
+	NotBefore   *time.Time        `json:"not_before,omitempty"`   // no worker begins earlier
+	ExpiresAt   *time.Time        `json:"expires_at,omitempty"`   // the task fails when no worker has begun by then
+	TimeoutMS   int64             `json:"timeout_ms,omitempty"`   // of one attempt; 0 takes the worker's
+	Cost        float64           `json:"cost,omitempty"`         // estimate, in seconds of a worker's slot; 0 takes the kind's average
+	Direct      bool              `json:"direct,omitempty"`       // who wrote this queues it as well; else the dispatcher does
+	Names       []string          `json:"names,omitempty"`        // of people in the input: models get pseudonyms in their place
+	CallbackURL string            `json:"callback_url,omitempty"` // who is told of the task's end; checked by who wrote this
+	Origin      *Origin           `json:"origin,omitempty"`       // what made the task, when that was no caller
+	Replay      *Replay           `json:"replay,omitempty"`       // set when an admin sent a dead letter again
+	Resume      *Resume           `json:"resume,omitempty"`       // set when the dispatch continues a task that waited
 }
 
 // Origin says which schedule or workflow made a task.

@@ -33,7 +33,7 @@ import (
 	"github.com/toolboxai/orchestrator/nats/natstest"
 )
 
-var confRoles = []string{"api", "worker", "dispatcher", "recorder", "notifier", "migrate", "monitor"}
+var confRoles = []string{"api", "worker", "dispatcher", "recorder", "notifier", "callbacks", "migrate", "monitor"}
 
 // certificates are what the configuration files ask for, on disk.
 type certificates struct {
@@ -163,16 +163,17 @@ func TestConf_LetsEveryRoleDoItsWork(t *testing.T) {
 			workWorker(t, as(t, s, c, "worker"), q)
 			workRecorder(t, as(t, s, c, "recorder"), q)
 			workNotifier(t, as(t, s, c, "notifier"), as(t, s, c, "worker"), q)
+			workCallbacks(t, as(t, s, c, "callbacks"), q)
 			api := as(t, s, c, "api")
 			presence := register(t, as(t, s, c, "worker").Conn, func() task.Worker { return worker("w") })
 			workDispatcher(t, as(t, s, c, "dispatcher"), api, as(t, s, c, "worker"), as(t, s, c, "recorder"), as(t, s, c, "notifier"), as(t, s, c, "monitor"))
 			workAdmin(t, api, as(t, s, c, "worker"))
 			presence.Stop()
-			for _, role := range []string{"api", "worker", "dispatcher", "recorder", "notifier"} {
+			for _, role := range []string{"api", "worker", "dispatcher", "recorder", "notifier", "callbacks"} {
 				serveBreakers(t, as(t, s, c, role).Conn, role, "redis")
 			}
 			breakers := nats.NewBreakersClient(api.Conn)
-			until(t, "every role tells of its breakers", func() bool { return len(openBreakers(t, breakers)) == 5 })
+			until(t, "every role tells of its breakers", func() bool { return len(openBreakers(t, breakers)) == 6 })
 			if err := breakers.Reset(t.Context(), "notifier", "redis"); err != nil {
 				t.Error(err)
 			}
@@ -488,12 +489,13 @@ func TestConf_RefusesWhatIsNotARolesWork(t *testing.T) {
 		"dispatcher": {"channels.app", "$KV.CHANNEL_CACHE.app.x", "$KV.REVOCATIONS.user.x", "progress.a.b", "$KV.POLICY.policy", "$JS.API.STREAM.PURGE.TASKS", "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.CONSUMER.MSG.NEXT.TASKS.work-quiz-high", "$JS.API.CONSUMER.DELETE.TASKS.work-quiz-high", "$JS.ACK.TASKS.work-quiz-high.1.1.1.1.0", "$O.BLOBS.M.x", "breakers.reset"},
 		"recorder":   {"channels.app", "$KV.CHANNEL_CACHE.app.x", "tasks.quiz.high.a.b.1", "access.a", "$JS.API.STREAM.PURGE.AUDIT", "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.CONSUMER.RESET.EVENTS.notifier", "$JS.API.CONSUMER.DELETE.EVENTS.notifier", "$JS.API.CONSUMER.CREATE.TASKS.x", "breakers.reset"},
 		"notifier":   {"channels.app", "$KV.CHANNEL_CACHE.app.x", "events.a.b", "audit.a", "access.a", "tasks.quiz.high.a.b.1", "progress.a.b", "$JS.API.CONSUMER.MSG.NEXT.EVENTS.recorder", "$JS.ACK.EVENTS.recorder.1.1.1.1.0", "$JS.ACK.TASKS.work-quiz-high.1.1.1.1.0", "breakers.reset"},
+		"callbacks":  {"channels.app", "$KV.CHANNEL_CACHE.app.x", "events.a.b", "audit.a", "access.a", "tasks.quiz.high.a.b.1", "progress.a.b", "$JS.API.CONSUMER.MSG.NEXT.EVENTS.notifier", "$JS.ACK.EVENTS.recorder.1.1.1.1.0", "breakers.reset"},
 		"migrate":    {"channels.app", "$KV.CHANNEL_CACHE.app.x", "events.a.b", "tasks.quiz.high.a.b.1", "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.CONSUMER.DELETE.EVENTS.recorder", "$JS.API.STREAM.MSG.GET.EVENTS", "breakers.reset"},
 		"monitor":    {"channels.app", "$KV.CHANNEL_CACHE.app.x", "events.a.b", "tasks.quiz.high.a.b.1", "$JS.API.STREAM.MSG.GET.EVENTS", "$JS.API.STREAM.CREATE.X", "$JS.API.CONSUMER.MSG.NEXT.EVENTS.recorder", "breakers.reset"},
 	}
 	subscribe := map[string][]string{
 		"api": {"_INBOX.>", "_INBOX.worker.>", "events.>", ">", "$SRV.>"}, "worker": {"channels.*", "tasks.>", "_INBOX.api.>", "dispatcher.explain"}, "dispatcher": {"channels.*", "events.>", "live.>", "_INBOX.api.>"}, "recorder": {"channels.*", "live.>"},
-		"notifier": {"channels.*", "live.events.>", "tasks.>"}, "migrate": {"channels.*", "live.>"}, "monitor": {"channels.*", "events.>", "live.>"},
+		"notifier": {"channels.*", "live.events.>", "tasks.>"}, "callbacks": {"live.>", "tasks.>"}, "migrate": {"channels.*", "live.>"}, "monitor": {"channels.*", "events.>", "live.>"},
 	}
 	for _, role := range confRoles {
 		t.Run(role, func(t *testing.T) {

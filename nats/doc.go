@@ -1,6 +1,6 @@
 // Package nats is the platform on JetStream: the log, the work queue, and everything that reads them.
 //
-//	api, workers ───── Log.Append ─────► EVENTS, the truth ──► Feed: recorder, notifier
+//	api, workers ───── Log.Append ─────► EVENTS, the truth ──► Feed: recorder, notifier, callbacks
 //	     ▲                                 │    │ └──────────► Watch: dispatcher
 //	     └─ Log.Follow ◄── live.events.> ◄─┘    │ History, Last: everybody
 //	api, dispatcher ── Queue.Dispatch ─► TASKS, what is next ──► Subscriber: workers

@@ -51,7 +51,7 @@ const (
 	prefetchBytes = 32 << 20 // a quarter of it must hold the largest message
 )
 
-// NewFeed returns the feed of a durable consumer of EVENTS: Recorder or Notifier. It sends nothing yet.
+// NewFeed returns the feed of a durable consumer of EVENTS: Recorder, Notifier or Callbacks. It sends nothing yet.
 func NewFeed(js jetstream.JetStream, durable string, cfg FeedConfig) (*Feed, error) {
 	setDefault(&cfg.Batch, 512)
 	setDefault(&cfg.BatchBytes, 4<<20)

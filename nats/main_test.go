@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/toolboxai/orchestrator/internal/postgres/pgtest"
 	"github.com/toolboxai/orchestrator/nats"
 )
 
@@ -23,7 +24,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(envBrokerDir); dir != "" {
 		os.Exit(runBroker(dir, os.Getenv(envBrokerPort)))
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, pgtest.LeakOptions()...)
 }
 
 // runBroker serves until it is killed, or until its parent is gone and standard input ends.

@@ -12,8 +12,9 @@ import (
 
 // Durable consumers of the log. Each is one reader's place in it.
 const (
-	Recorder = "recorder" // copies the log into Postgres
-	Notifier = "notifier" // tells subscribers
+	Recorder  = "recorder"  // copies the log into Postgres
+	Notifier  = "notifier"  // tells subscribers
+	Callbacks = "callbacks" // plans what webhooks are told
 )
 
 // feedGroup is the priority group of the log's durable consumers: of all that pull, the broker serves one.
@@ -141,7 +142,7 @@ func (t Topology) consumers() map[string][]jetstream.ConsumerConfig {
 			})
 		}
 	}
-	for _, name := range []string{Recorder, Notifier} {
+	for _, name := range []string{Recorder, Notifier, Callbacks} {
 		all[events.StreamEvents] = append(all[events.StreamEvents], t.feed(name))
 	}
 	return all

@@ -14,6 +14,7 @@ import (
 type document struct {
 	task.Task
 	RequestHash string `json:"request_hash,omitempty"`
+	CallbackURL string `json:"callback_url,omitempty"`
 }
 
 func encodeTask(t task.Task) ([]byte, error) {
@@ -23,7 +24,7 @@ func encodeTask(t task.Task) ([]byte, error) {
 		f.Raw = nil
 		t.Failure = &f
 	}
-	doc, err := json.Marshal(document{t, t.RequestHash})
+	doc, err := json.Marshal(document{t, t.RequestHash, t.CallbackURL})
 	if err != nil {
 		return nil, fmt.Errorf("%w: task %s: %w", errUnstorable, t.ID, err)
 	}
@@ -36,7 +37,7 @@ func decodeTask(doc, raw []byte) (task.Task, error) {
 	if err := json.Unmarshal(doc, &d); err != nil {
 		return task.Task{}, fmt.Errorf("decode a task of the archive: %w", err)
 	}
-	d.Task.RequestHash = d.RequestHash
+	d.Task.RequestHash, d.Task.CallbackURL = d.RequestHash, d.CallbackURL
 	if d.Failure != nil {
 		d.Failure.Raw = raw
 	}

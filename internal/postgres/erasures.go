@@ -177,6 +177,7 @@ const (
 	deleteTasks    = `DELETE FROM tasks WHERE tenant = $1 AND id = ANY ($2)`
 	deleteResults  = `DELETE FROM results WHERE tenant = $1 AND task = ANY ($2)`
 	deleteEvents   = `DELETE FROM task_events WHERE tenant = $1 AND task = ANY ($2)`
+	deleteCalls    = `DELETE FROM callback_deliveries WHERE tenant = $1 AND task = ANY ($2)`
 	deleteShares   = `DELETE FROM shares WHERE tenant = $1 AND task = ANY ($2)`
 	readRetentions = `SELECT id, coalesce((settings->'retention_days'->>'tasks')::int, 0), coalesce((settings->'retention_days'->>'audit')::int, 0),
 		coalesce((settings->'retention_days'->>'access')::int, 0) FROM tenants WHERE settings ? 'retention_days' ORDER BY id`
@@ -211,7 +212,7 @@ func (db *DB) kept(ctx context.Context, sql, tenant string, args ...any) (out []
 // DeleteTasks implements privacy.Backlog.
 func (db *DB) DeleteTasks(ctx context.Context, tenant string, ids []string) error {
 	err := db.asPlatform(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		for _, sql := range []string{deleteShares, deleteEvents, deleteResults, deleteTasks} {
+		for _, sql := range []string{deleteCalls, deleteShares, deleteEvents, deleteResults, deleteTasks} {
 			if _, err := tx.Exec(ctx, sql, tenant, ids); err != nil {
 				return err
 			}

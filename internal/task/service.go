@@ -22,12 +22,13 @@ type Config struct {
 	Progress  ProgressBoard
 	Archive   Archive
 	Catalog   *Catalog
-	Blobs     Blobs         // where large results are; nil: results come with their ResultRef only
-	Explainer Explainer     // says why a queued task has not begun; nil: nobody does
-	Gate      Gate          // decides what goes straight to the queue; nil: everything that is due
-	Names     Namer         // finds people in inputs; nil: nobody does
-	Source    string        // ce-source of the events it writes; "/api" when empty
-	Patience  time.Duration // how long a write is retried while the broker is away; Patience when 0
+	Blobs     Blobs                  // where large results are; nil: results come with their ResultRef only
+	Explainer Explainer              // says why a queued task has not begun; nil: nobody does
+	Gate      Gate                   // decides what goes straight to the queue; nil: everything that is due
+	Callback  func(url string) error // checks a callback_url, with faults for field "callback_url"; nil: none is taken
+	Names     Namer                  // finds people in inputs; nil: nobody does
+	Source    string                 // ce-source of the events it writes; "/api" when empty
+	Patience  time.Duration          // how long a write is retried while the broker is away; Patience when 0
 	Logger    *slog.Logger
 }
 
@@ -83,6 +84,7 @@ type Submission struct {
 	ExpiresAt   *time.Time    // the task fails when no worker has begun by then
 	Timeout     time.Duration // of one attempt; 0 takes the worker's; 1 s to MaxTimeout
 	Cost        float64       // estimate, in seconds of a worker's slot, for fairness; 0 takes the kind's average
+	CallbackURL string        // who is told of the task's end; empty: nobody
 	Origin      *events.Origin
 	TraceParent string
 
@@ -116,7 +118,7 @@ func (s *Service) Submit(ctx context.Context, sub Submission) (Task, bool, error
 	queued := events.Queued{
 		Kind: kind.Name, Input: sub.Input, Priority: sub.Priority, Dispatch: 1, UserID: sub.UserID,
 		RequestHash: hash, Labels: sub.Labels, Deadline: sub.Deadline, NotBefore: sub.RunAt, ExpiresAt: sub.ExpiresAt,
-		TimeoutMS: sub.Timeout.Milliseconds(), Cost: sub.Cost, Origin: sub.Origin,
+		TimeoutMS: sub.Timeout.Milliseconds(), Cost: sub.Cost, Origin: sub.Origin, CallbackURL: sub.CallbackURL,
 	}
 	queued.Direct, queued.Names = s.direct(sub.Tenant, queued), s.names(ctx, sub.Tenant, sub.Input)
 	e, err := events.New(sub.Tenant, id, s.Source, queued)
@@ -184,7 +186,20 @@ func (s *Service) check(sub *Submission) (Kind, error) {
 	if err := sub.checkTimes(time.Now()); err != nil {
 		return Kind{}, err
 	}
+	if err := s.checkCallback(sub.CallbackURL); err != nil {
+		return Kind{}, err
+	}
 	return kind, s.CheckInput(kind.Name, sub.Input)
+}
+
+func (s *Service) checkCallback(url string) error {
+	switch {
+	case url == "":
+		return nil
+	case s.Callback == nil:
+		return fault.InvalidField("callback_url", "is not served here: no callbacks are sent")
+	}
+	return s.Callback(url)
 }
 
 // checkTimes holds when the task may run, and for how long, against the clock and each other.
@@ -307,6 +322,9 @@ func requestHash(kind string, sub Submission) (string, error) {
 			expires = sub.QueueTTL.String()
 		}
 		request = append(request, begins, expires, sub.Timeout, sub.Cost)
+	}
+	if sub.CallbackURL != "" {
+		request = append(request, "callback", sub.CallbackURL)
 	}
 	canonical, err := json.Marshal(request)
 	if err != nil {
