@@ -35,11 +35,11 @@ const (
 // ChannelBus is a channels.Bus on the broker. What is published is a plain message on channels.<app> and stored nowhere: a listener
 // that is away misses it, and is told. The cache is the bucket CHANNEL_CACHE. It is safe for concurrent use and has nothing to close.
 //
-// The broker passes on what comes over one connection in its order, and has passed it on to all of its own clients and to the other
-// nodes of a cluster when it answers the ping that Publish sends behind the message. On one node this gives all that channels.Bus
-// says about order. On a cluster, what was published over two nodes one after the other comes to a third node over two connections:
-// there the second message overtakes the first one when that connection is behind by more than the time the first Publish took to return
-// and the second one to begin.
+// The broker passes on what comes over one connection in its order, and has passed it on to its own clients and to the other nodes of a
+// cluster when it answers the ping that Publish sends behind the message. On one node this gives all that channels.Bus says about
+// order. On a cluster it does not: what was published over two nodes, one after the other, comes to a third one over two connections, and
+// the second message overtakes the first one now and then (about one in a thousand, where all nodes share two cores). There the order
+// is each publisher's own.
 type ChannelBus struct {
 	nc      *natsgo.Conn
 	app     string

@@ -20,6 +20,7 @@
 //   - RegisterWorker and Fleet let whoever asks know who is alive; ServeDispatcher and DispatcherClient let them ask the one
 //     dispatcher that acts. Both are services of the broker, and show in its usual tools.
 //   - ChannelBus joins the processes that serve channels into one: what one publishes all receive, and values are kept for a while.
+//   - Newsfeed is one live view of the log for all readers of a process, by tenant or by task, over one subscription.
 //   - StartEmbedded runs a broker inside the process; Connect reaches that one or a remote one.
 //
 // The broker's own guarantees carry the design. Every append names the sequence that it follows, so a second writer is
