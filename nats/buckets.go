@@ -51,7 +51,8 @@ func (t Topology) buckets() []jetstream.StreamConfig {
 	revocations.Discard = jetstream.DiscardOld
 	tickets := t.documents(BucketTickets, "what lets a browser open a stream once")
 	tickets.MaxAge, tickets.MaxMsgs, tickets.MaxMsgSize = ticketTTL, maxTickets, maxTicketSize
-	tickets.Discard, tickets.Storage = jetstream.DiscardOld, jetstream.MemoryStorage
+	tickets.Discard = jetstream.DiscardOld
+	t.inMemory(&tickets)
 	return []jetstream.StreamConfig{
 		policy, gate, leases, revocations, tickets, t.channelCache(),
 		t.documents(BucketSchedules, "what is submitted again and again"),
@@ -90,12 +91,19 @@ func (t Topology) documents(bucket, description string) jetstream.StreamConfig {
 // it is on disk, and not synced.
 func (t Topology) channelCache() jetstream.StreamConfig {
 	cache := t.documents(BucketChannelCache, "the last message of each cache channel; may be lost")
-	cache.Storage = jetstream.MemoryStorage
-	if t.Replicas == 1 {
-		cache.Storage, cache.PersistMode = t.storage(), t.forgetful()
-	}
+	t.inMemory(&cache)
 	cache.MaxAge, cache.MaxBytes, cache.MaxMsgSize, cache.Discard = cacheMaxAge, cacheBytes, MaxCached+headerRoom, jetstream.DiscardOld
 	return cache
+}
+
+// inMemory keeps a stream in memory. On one node it is on a disk that is not waited for: such a broker forgets streams in memory, with their
+// configuration, when it restarts.
+func (t Topology) inMemory(s *jetstream.StreamConfig) {
+	if t.Replicas == 1 {
+		s.PersistMode = t.forgetful()
+		return
+	}
+	s.Storage = jetstream.MemoryStorage
 }
 
 func kvStream(bucket string) string       { return "KV_" + bucket }

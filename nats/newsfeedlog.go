@@ -52,6 +52,41 @@ var errShrunk = errors.New("the log ends before what was heard of it")
 // patientShrunk is how often in a row it may look like that.
 const patientShrunk = 5
 
+// History returns at most limit events of a tenant behind a sequence, oldest first, and where to go on: behind the last of them or, when more
+// is false, at the log's end as it was then. What cannot be decoded is passed over. The errors are those of Tenant.
+func (f *Newsfeed) History(ctx context.Context, tenant string, after uint64, limit int) (found []events.Event, next uint64, more bool, err error) {
+	if err := events.CheckToken("tenant", tenant); err != nil {
+		return nil, 0, false, fault.New(fault.Invalid, "read the log: %w", err)
+	}
+	end, err := f.Head(ctx) // asked before the read: what is between is in the page
+	if err != nil {
+		return nil, 0, false, err
+	}
+	page, more, err := f.page(ctx, events.Subject(tenant, "*"), after, min(max(limit, 1), maxHistory))
+	if err != nil {
+		return nil, 0, false, err
+	}
+	next = max(after, end)
+	for _, m := range page {
+		if e, err := decode(m.Header, m.Data, m.Seq); err == nil {
+			found = append(found, e)
+		}
+		if next = max(next, m.Seq); more {
+			next = m.Seq
+		}
+	}
+	return found, next, more, nil
+}
+
+// maxHistory bounds a page of History.
+const maxHistory = 1000
+
+// Head returns the sequence of the log's last event. Unavailable, Timeout.
+func (f *Newsfeed) Head(ctx context.Context) (uint64, error) {
+	s, err := f.state(ctx)
+	return s.State.Last, broken(ctx, "read the log", err)
+}
+
 func (f *Newsfeed) at() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()

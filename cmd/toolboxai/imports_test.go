@@ -25,7 +25,6 @@ var mayImport = map[string][]string{
 	"internal/dispatch":       {"events", "internal/task", "internal/policy", "internal/fault"},
 	"internal/schedule":       {"events", "internal/task", "internal/audit", "internal/fault"},
 	"internal/campaign":       {"events", "internal/task", "internal/audit", "internal/fault"},
-	"internal/channels":       {"internal/fault"},
 	"internal/chaos":          {"events"},
 	"internal/telemetry":      {"internal/task", "internal/fault"},
 	"internal/auth":           {"internal/fault"},

@@ -66,9 +66,9 @@ type Occurrence struct {
 
 // Bus joins the processes that serve one app into one. It is safe for concurrent use.
 type Bus interface {
-	// Publish gives data to every process that listens, this one included. What one process publishes arrives everywhere in its order, and
-	// when Publish has returned nil before another Publish begins, anywhere, everybody receives the first one first. Unavailable when nobody can
-	// say that it was passed on.
+	// Publish gives data to every process that listens, this one included. What one process publishes arrives everywhere in its order. Where all
+	// are on one broker, a Publish that returned nil before another one began, anywhere, is received first by everybody; over the nodes of a cluster
+	// two that follow each other at once may change places. Unavailable when nobody can say that it was passed on.
 	Publish(ctx context.Context, data []byte) error
 	// Listen calls receive with what any process publishes, one call at a time, until ctx ends. It calls lost, never at the same time as
 	// receive, whenever something may have been missed: after a reconnect, or when this process was too slow.
