@@ -223,6 +223,33 @@ func TestLog_TextIsStoredOnce(t *testing.T) {
 	}
 }
 
+// What was written while a reader was cut off, it reads from the stream when it is back.
+func TestLog_TextGoesOnAfterAReconnect(t *testing.T) {
+	t.Parallel()
+	broker := natstest.Start(t)
+	log := nats.NewLog(broker.JS, nats.LogConfig{})
+	nc := connect(t, broker)
+	ch := readText(t, nats.NewLog(mustJetStream(t, nc), nats.LogConfig{}), "task")
+	report(t, log, "task", events.Text{Run: 1, Text: "before"})
+	var shown events.Transcript
+	shown.Apply(nextText(t, ch))
+	if err := nc.ForceReconnect(); err != nil {
+		t.Fatal(err)
+	}
+	want := "before"
+	for i := range 20 {
+		word := fmt.Sprint(" ", i)
+		report(t, log, "task", events.Text{Run: 1, Offset: len(want), Text: word})
+		want += word
+	}
+	for shown.String() != want {
+		shown.Apply(nextText(t, ch))
+	}
+	if shown.Missing() > 0 {
+		t.Errorf("%d units are missing", shown.Missing())
+	}
+}
+
 func TestLog_ReportRefusesMalformedText(t *testing.T) {
 	t.Parallel()
 	broker := natstest.Start(t)
@@ -260,5 +287,24 @@ func TestLog_WatchProgressShowsText(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// BenchmarkLog_Text tells what a piece costs, from its writer to a reader who follows it.
+func BenchmarkLog_Text(b *testing.B) {
+	broker := natstest.Start(b)
+	log := nats.NewLog(broker.JS, nats.LogConfig{})
+	ch := readText(b, log, "task")
+	p := events.Text{Run: 1}
+	b.ReportAllocs()
+	for b.Loop() {
+		if p.Text += " twenty characters.."; len(p.Text) > events.MaxPiece/2 {
+			p.Offset, p.Text = p.Offset+len(p.Text), "x"
+		}
+		if p.Offset > events.MaxText-events.MaxPiece {
+			p = events.Text{Run: p.Run + 1, Text: "x"}
+		}
+		report(b, log, "task", p)
+		<-ch
 	}
 }
