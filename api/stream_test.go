@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/toolboxai/orchestrator/api"
 	"github.com/toolboxai/orchestrator/events"
 	"github.com/toolboxai/orchestrator/internal/auth"
+	"github.com/toolboxai/orchestrator/internal/task/tasktest"
 )
 
 const inMemory = "http://x"
@@ -72,6 +74,50 @@ func TestStream_TellsALife(t *testing.T) {
 		}
 		if frames[5].data != `{"state":"completed","seq":3}` {
 			t.Errorf("got %s", frames[5].data)
+		}
+	})
+}
+
+// Who comes in the middle reads what was written so far, and then each word once.
+func TestStream_ShowsWhatAModelWrites(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, k *kit, client *http.Client) {
+		id := k.submit().ID
+		started := k.next(id, events.Started{Attempt: 1, Dispatch: 1, Worker: "w1"})
+		say := func(p events.Text) {
+			p.Attempt, p.Step, p.Run = 1, "draft", events.TextRun(started.Seq, 0)
+			if err := k.memory.Report(t.Context(), tasktest.Event(t, started.Tenant, id, p)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		say(events.Text{Text: "The fall"})
+		s := k.openStream(t, client, inMemory, id, "")
+		defer s.close()
+		var shown events.Transcript
+		read := func(until string) {
+			t.Helper()
+			for shown.String() != until {
+				f, err := s.next()
+				if err != nil {
+					t.Fatal(err)
+				}
+				var e api.Event
+				var p events.Text
+				if f.event != "task.text" {
+					continue
+				}
+				if err := errors.Join(json.Unmarshal([]byte(f.data), &e), json.Unmarshal(e.Data, &p)); err != nil || f.id != "" || e.Seq != 0 {
+					t.Fatalf("%v: %+v", err, f)
+				}
+				shown.Apply(p)
+			}
+		}
+		read("The fall")
+		say(events.Text{Text: "The fall of Rome"})
+		read("The fall of Rome")
+		k.complete(id, 1)
+		if frames := s.rest(t); len(frames) == 0 || frames[len(frames)-1].event != "end" {
+			t.Errorf("the stream goes on with %+v", frames)
 		}
 	})
 }

@@ -37,7 +37,7 @@ func payloads() []events.Payload {
 			Resume:      &events.Resume{Wait: events.WaitSignal, Seq: 21, Why: "approved"},
 		},
 		events.Started{Attempt: 1, Dispatch: 2, Worker: "worker-1", Version: "3"},
-		events.Step{Attempt: 1, Name: "outline", InputHash: strings.Repeat("cd", 32), Output: json.RawMessage(`{"title":"The fall of Rome"}`), Usage: &usage, Provenance: &provenance, DurationMS: 2140},
+		events.Step{Attempt: 1, Name: "outline", InputHash: strings.Repeat("cd", 32), Output: json.RawMessage(`{"title":"The fall of Rome"}`), Usage: &usage, Provenance: &provenance, DurationMS: 2140, Text: &events.TextMark{Run: 31744, End: 812}},
 		events.Retrying{Attempt: 1, Cause: events.CauseProvider, Error: "openai: 429 Too Many Requests", NextAt: at, Usage: &usage, Provenance: &provenance},
 		events.Waiting{Attempt: 1, Wait: events.WaitSignal, Name: "approved", Until: &at, Message: "waits for the signal approved", Usage: &usage, Provenance: &provenance},
 		events.Signalled{Name: "approved", Data: json.RawMessage(`{"by":"head of school"}`), By: "teacher-7"},
@@ -46,6 +46,7 @@ func payloads() []events.Payload {
 		events.Cancelled{By: "teacher-7", Reason: "wrong class"},
 		events.Discarded{By: "admin-1", Reason: "duplicate"},
 		events.Progress{Attempt: 1, Percent: 40, Step: "draft", Message: "Writing question 3 of 5"},
+		events.Text{Attempt: 2, Step: "draft", Run: 34817, After: 31744, RollbackTo: 812, Offset: 1024, Text: `"title":"Der Vesuv <79 n. Chr.> 🌋`, Truncated: true},
 	}
 }
 
@@ -75,8 +76,11 @@ func TestEvent_LooksOnTheWireAsPublished(t *testing.T) {
 			t.Parallel()
 			e := sample(t, p)
 			subject := events.Subject(e.Tenant, e.Task)
-			if e.Type == events.TypeProgress {
+			switch p := p.(type) {
+			case events.Progress:
 				subject = events.ProgressSubject(e.Tenant, e.Task)
+			case events.Text:
+				subject = events.TextSubject(e.Tenant, e.Task, p.Offset)
 			}
 			got, err := json.MarshalIndent(wire{subject, e.Header(), e.Data}, "", "  ")
 			if err != nil {
@@ -157,12 +161,12 @@ func TestSubjects_AreBuiltAndParsedAlike(t *testing.T) {
 	if err != nil || back != d {
 		t.Errorf("got %+v, %v", back, err)
 	}
-	for _, subject := range []string{events.Subject(tenant, taskID), events.Live(events.Subject(tenant, taskID)), events.Live(events.ProgressSubject(tenant, taskID))} {
+	for _, subject := range []string{events.Subject(tenant, taskID), events.Live(events.Subject(tenant, taskID)), events.Live(events.ProgressSubject(tenant, taskID)), events.TextSubject(tenant, taskID, 0), events.Live(events.TextSubject(tenant, taskID, events.MaxText))} {
 		if tn, id, err := events.ParseSubject(subject); err != nil || tn != tenant || id != taskID {
 			t.Errorf("%s: %s, %s, %v", subject, tn, id, err)
 		}
 	}
-	for _, bad := range []string{"", "events.a", "events.a.b.c", "tasks.a.b", "events.A.b", "events..b", "live.live.events.a.b", "events." + strings.Repeat("a", 65) + ".b"} {
+	for _, bad := range []string{"", "events.a", "events.a.b.c", "tasks.a.b", "events.A.b", "events..b", "live.live.events.a.b", "events." + strings.Repeat("a", 65) + ".b", "events.a.b.0", "progress.a.b.-1", "progress.a.b.01", "progress.a.b.x", "progress.a.b.262145", "progress.a.b.0.0"} {
 		if _, _, err := events.ParseSubject(bad); !errors.Is(err, events.ErrMalformed) {
 			t.Errorf("%q: got %v", bad, err)
 		}
@@ -216,5 +220,8 @@ func FuzzDecode(f *testing.F) {
 		}
 		_, _ = events.DataAs[events.Queued](e)
 		_, _ = events.DataAs[events.Completed](e)
+		if p, err := events.DataAs[events.Text](e); err == nil {
+			checkReader(t, p)
+		}
 	})
 }

@@ -75,6 +75,7 @@ type Step struct {
 	Usage      *Usage          `json:"usage,omitempty"`
 	Provenance *Provenance     `json:"provenance,omitempty"`
 	DurationMS int64           `json:"duration_ms"`
+	Text       *TextMark       `json:"text,omitempty"` // of what was streamed up to the step's end; nil when the step streamed nothing
 }
 
 // Retrying is the body of task.retrying.

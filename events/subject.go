@@ -10,11 +10,12 @@ import (
 const (
 	StreamEvents   = "EVENTS"   // events.<tenant>.<task>
 	StreamTasks    = "TASKS"    // tasks.<kind>.<lane>.<tenant>.<task>.<dispatch>
-	StreamProgress = "PROGRESS" // progress.<tenant>.<task>
+	StreamProgress = "PROGRESS" // progress.<tenant>.<task>, and progress.<tenant>.<task>.<offset> for text
 
 	AllEvents   = "events.*.*"
 	AllTasks    = "tasks.*.*.*.*.*"
 	AllProgress = "progress.*.*"
+	AllText     = "progress.*.*.*"
 
 	livePrefix = "live."
 )
@@ -43,13 +44,29 @@ func Subject(tenant, task string) string { return "events." + tenant + "." + tas
 // ProgressSubject returns the subject of a task's progress reports.
 func ProgressSubject(tenant, task string) string { return "progress." + tenant + "." + task }
 
+// TextSubject returns the subject of a piece of a task's text: the offset at which the piece begins. The stream keeps the latest message
+// of each subject. So what a writer says again from the same offset on, only longer, replaces what it said before; and so does what
+// the next attempt writes, which never begins in front of what stays.
+func TextSubject(tenant, task string, offset int) string {
+	return ProgressSubject(tenant, task) + "." + strconv.Itoa(offset)
+}
+
+// TaskText returns the subjects of all pieces of a task's text.
+func TaskText(tenant, task string) string { return ProgressSubject(tenant, task) + ".*" }
+
 // Live returns the subject on which the broker repeats what is stored under subject. Any stored subject may be given,
 // wildcards included.
 func Live(subject string) string { return livePrefix + subject }
 
-// ParseSubject splits a subject of the log or of progress, live or stored.
+// ParseSubject splits a subject of the log, of progress or of text, live or stored.
 func ParseSubject(subject string) (tenant, task string, err error) {
 	p := strings.Split(strings.TrimPrefix(subject, livePrefix), ".")
+	if len(p) == 4 && p[0] == "progress" {
+		if n, err := strconv.Atoi(p[3]); err != nil || n < 0 || n > MaxText || p[3] != strconv.Itoa(n) {
+			return "", "", fmt.Errorf("%w: offset %q must be a whole number from 0 to %d", ErrMalformed, clip(p[3]), MaxText)
+		}
+		p = p[:3]
+	}
 	if len(p) != 3 || (p[0] != "events" && p[0] != "progress") {
 		return "", "", fmt.Errorf("%w: subject %q is no events.<tenant>.<task>", ErrMalformed, clip(subject))
 	}

@@ -17,8 +17,11 @@ const (
 	TypeDiscarded Type = "task.discarded" // an admin closed the dead letter
 )
 
-// TypeProgress is a volatile event: it is coalesced, may be lost, and is no part of a history.
-const TypeProgress Type = "task.progress"
+// Volatile events are coalesced, may be lost, and are no part of a history.
+const (
+	TypeProgress Type = "task.progress" // how far the attempt has come
+	TypeText     Type = "task.text"     // what a model writes
+)
 
 // Terminal reports whether no attempt of the same dispatch follows an event of this type.
 func (t Type) Terminal() bool {

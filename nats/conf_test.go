@@ -161,6 +161,9 @@ func TestConf_LetsEveryRoleDoItsWork(t *testing.T) {
 			}
 			q := workAPI(t, as(t, s, c, "api"))
 			workWorker(t, as(t, s, c, "worker"), q)
+			if p := nextText(t, readText(t, newLog(as(t, s, c, "api")), q.Task)); p.Text != "Rome" {
+				t.Errorf("the text so far is %+v", p)
+			}
 			workRecorder(t, as(t, s, c, "recorder"), q)
 			workNotifier(t, as(t, s, c, "notifier"), as(t, s, c, "worker"), q)
 			workCallbacks(t, as(t, s, c, "callbacks"), q)
@@ -238,6 +241,9 @@ func workWorker(t *testing.T, worker *natstest.Broker, q events.Event) {
 	}
 	if e := next(t, live); e.Type != events.TypeProgress {
 		t.Errorf("followed %s, want the report", e.Type)
+	}
+	if err := log.Report(t.Context(), tasktest.Event(t, "school", q.Task, events.Text{Attempt: 1, Step: "draft", Run: 1, Text: "Rome"})); err != nil {
+		t.Error(err)
 	}
 	if _, err := log.History(t.Context(), "school", q.Task, 0, 0); err != nil {
 		t.Error(err)

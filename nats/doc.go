@@ -10,6 +10,8 @@
 //   - Provision makes streams and consumers; it is an explicit step and never done by a process that only uses them.
 //   - Log implements task.Log and task.ProgressBoard, Queue implements task.Queue. The package imports task to say so and
 //     for its StaleError; nothing but cmd imports this package.
+//   - Log.Text splices what PROGRESS has of a text with what is live: each reader gets every word once, or sees by an offset that
+//     some are missing.
 //   - Durability says what an acknowledgement survives on this broker. Where every write is synced, appends and dispatches that
 //     come together share an atomic batch, and so its syncs: see Log.GroupCommit.
 //   - Subscriber is a watermill message.Subscriber for work that takes long: a bound for the whole process, lanes served by

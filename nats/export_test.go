@@ -12,6 +12,12 @@ func Unfence(l *Log) { l.unfenced = true }
 // UnfenceAudit makes entries follow anything. Negative controls break with it what the fence guards.
 func UnfenceAudit(a *Audit) { a.unfenced = true }
 
+// Hasty lets only few live pieces wait for a slow reader of a text.
+func Hasty(l *Log) { l.textPending = 4 }
+
+// Blind keeps readers of a text from the stream. Negative controls break with it what fills gaps.
+func Blind(l *Log) { l.textBlind = true }
+
 // Mute ends a subscriber's heartbeats. Negative controls break with it what they guard.
 func Mute(s *Subscriber) { s.beats.close() }
 

@@ -22,7 +22,7 @@ func NewEraser(js jetstream.JetStream) *Eraser { return &Eraser{js.Conn()} }
 // maxForgotten bounds how many events of a task are looked through for large results.
 const maxForgotten = 100_000
 
-// Forget deletes a task's large results, dispatches, progress and history, in this order: when it is cut off, the next call still finds
+// Forget deletes a task's large results, dispatches, progress, text and history, in this order: when it is cut off, the next call still finds
 // everything. The task should be finished. A writer that comes late is refused, as its history does not end where it thinks. A repeated
 // call succeeds. Invalid when tenant or id cannot stand in a subject.
 func (e *Eraser) Forget(ctx context.Context, tenant, id string) error {
@@ -44,6 +44,7 @@ func (e *Eraser) Forget(ctx context.Context, tenant, id string) error {
 	for _, part := range []struct{ stream, subject string }{
 		{events.StreamTasks, "tasks.*.*." + tenant + "." + id + ".*"},
 		{events.StreamProgress, events.ProgressSubject(tenant, id)},
+		{events.StreamProgress, events.TaskText(tenant, id)},
 		{events.StreamEvents, events.Subject(tenant, id)},
 	} {
 		if err := e.purge(ctx, part.stream, part.subject); err != nil {

@@ -27,6 +27,7 @@ func TestEraser_LeavesNothingOfATaskAndAllOfOthers(t *testing.T) {
 		return n
 	}
 	var last events.Event
+	var reported uint64
 	fill := func() events.Event {
 		first := tasktest.MustAppend(t, log, tasktest.QueuedEvent(t, "school"), 0)
 		if err := queue.Dispatch(t.Context(), tasktest.EntryOf(t, first), first); err != nil {
@@ -36,6 +37,13 @@ func TestEraser_LeavesNothingOfATaskAndAllOfOthers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		for _, p := range []events.Payload{events.Progress{Attempt: 1}, events.Text{Run: 1, Text: "a"}, events.Text{Run: 1, Offset: 1, Text: "b"}} {
+			if err := log.Report(t.Context(), tasktest.Event(t, "school", first.Task, p)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		reported += 3
+		untilStored(t, broker, reported)
 		started := tasktest.MustAppend(t, log, tasktest.Event(t, "school", first.Task, events.Started{Attempt: 1, Dispatch: 1, Worker: "w1"}), first.Seq)
 		last = tasktest.MustAppend(t, log, tasktest.Event(t, "school", first.Task, events.Completed{Attempt: 1, ResultRef: &ref}), started.Seq)
 		return first

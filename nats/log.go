@@ -34,6 +34,9 @@ type Log struct {
 	logger   *slog.Logger
 	commits  *committer
 	unfenced bool // appends follow anything; set by negative controls only
+
+	textPending int  // live pieces that wait for a slow reader
+	textBlind   bool // readers of a text do not read the stream; set by negative controls only
 }
 
 var (
@@ -48,7 +51,7 @@ func NewLog(js jetstream.JetStream, cfg LogConfig) *Log {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Log{
-		js: js, nc: js.Conn(), recheck: cfg.Recheck, logger: cfg.Logger,
+		js: js, nc: js.Conn(), recheck: cfg.Recheck, logger: cfg.Logger, textPending: textPending,
 		commits: newCommitter(js.Conn(), events.StreamEvents, cfg.GroupCommit, cfg.Logger),
 	}
 }
@@ -149,7 +152,11 @@ func readFault(ctx context.Context, id string, err error) error {
 
 // Report implements task.ProgressBoard. The report is sent and not acknowledged.
 func (l *Log) Report(ctx context.Context, e events.Event) error {
-	msg, err := encode(events.ProgressSubject(e.Tenant, e.Task), e, 0)
+	subject, err := progressSubject(e)
+	if err != nil {
+		return fmt.Errorf("report progress: %w", err)
+	}
+	msg, err := encode(subject, e, 0)
 	if err != nil {
 		return fmt.Errorf("report progress: %w", err)
 	}

@@ -28,7 +28,7 @@ type Topology struct {
 	EventsMaxBytes   int64         // the log drops its oldest events above it; 0 sets no limit
 	TasksMaxMsgs     int64         // waiting and running tasks; intake is refused above it; 1,000,000
 	TasksMaxBytes    int64         // the same in bytes; 1 GiB
-	ProgressMaxBytes int64         // of memory for progress reports; 64 MiB
+	ProgressMaxBytes int64         // of progress reports and streamed text; 64 MiB
 	AckWait          time.Duration // a worker that gives no sign for so long has lost its task; 45 s
 	PinTTL           time.Duration // a feed's reader that gives no sign for so long is replaced; 10 s
 	LeaseTTL         time.Duration // the holder of a lease that gives no sign for so long is replaced; 10 s
@@ -110,8 +110,8 @@ func (t Topology) streams() []jetstream.StreamConfig {
 			AllowAtomicPublish: true,
 		},
 		{
-			Name: events.StreamProgress, Subjects: []string{events.AllProgress},
-			Description: "the last progress report of each task; may be lost",
+			Name: events.StreamProgress, Subjects: []string{events.AllProgress, events.AllText},
+			Description: "the last progress report of each task, and what its models write; may be lost",
 			Retention:   jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, Storage: t.storage(), PersistMode: t.forgetful(), Replicas: 1,
 			MaxAge: time.Hour, MaxBytes: t.ProgressMaxBytes, MaxMsgs: -1, MaxMsgsPerSubject: 1,
 			AllowDirect: true, RePublish: live,

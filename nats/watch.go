@@ -40,10 +40,10 @@ func (l *Log) watch(ctx context.Context, fn func(events.Event), synced func()) e
 	return t.run(ctx)
 }
 
-// progressPending is how many reports of all tasks wait for a slow watcher. What comes on top is lost.
+// progressPending is how many reports and pieces of text of all tasks wait for a slow watcher. What comes on top is lost.
 const progressPending = 4096
 
-// WatchProgress calls fn with the progress reports of all tasks as they come until ctx ends; then it returns nil. Reports
+// WatchProgress calls fn with the progress reports and the text of all tasks as they come until ctx ends; then it returns nil. Both
 // may be lost. It returns an error when the connection is closed for good. fn is called by one goroutine.
 func (l *Log) WatchProgress(ctx context.Context, fn func(events.Event)) error {
 	live := make(chan *natsgo.Msg, progressPending)
@@ -52,6 +52,11 @@ func (l *Log) WatchProgress(ctx context.Context, fn func(events.Event)) error {
 		return broken(ctx, "watch progress", err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
+	text, err := l.nc.ChanSubscribe(events.Live(events.AllText), live)
+	if err != nil {
+		return broken(ctx, "watch text", err)
+	}
+	defer func() { _ = text.Unsubscribe() }()
 	closed := l.nc.StatusChanged(natsgo.CLOSED)
 	defer l.nc.RemoveStatusListener(closed)
 	for {

@@ -6,6 +6,7 @@
 //   - Run is an attempt as its agent sees it. Work done inside Step is on record once the step ends, and is not done, nor
 //     paid for, a second time. Sleep, WaitFor and Wait give the slot back until a time, a signal or money comes; the agent then
 //     begins again, in a later attempt, and walks through what is on record to where it was. See Run for what that asks of it.
+//     Run.Text shows readers what a model writes, as it writes it.
 //   - Versioned is an Agent that can still work as its earlier versions did: a task keeps to the one that it began with.
 //   - Recorder copies the log into the archive.
 package workers

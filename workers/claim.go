@@ -30,8 +30,9 @@ func (r *Runner) claim(ctx context.Context, d delivery) (*Run, error) {
 		}
 		t := run.Task()
 		version, _ := r.version(t)
-		_, err := run.append(ctx, events.Started{Attempt: t.Attempt + 1, Dispatch: t.Dispatch, Worker: r.Worker, Version: version})
+		started, err := run.append(ctx, events.Started{Attempt: t.Attempt + 1, Dispatch: t.Dispatch, Worker: r.Worker, Version: version})
 		if !isStale(err) {
+			run.started = started.Seq
 			return run, err
 		}
 		if err := r.reload(ctx, d, run); err != nil {

@@ -62,6 +62,7 @@ type position struct {
 	clock  time.Time
 	passed int
 	named  map[string]bool // the sleeps and signals behind it
+	text   events.TextMark // how far the task's text is on record
 	rng    *rand.Rand      // nil until it is asked for
 }
 
@@ -177,6 +178,9 @@ func (j *journal) pass(e entry) {
 	j.chain = hash(e.step.InputHash, output)
 	j.passed++
 	j.rng = nil
+	if e.step.Text != nil {
+		j.text = *e.step.Text
+	}
 	if at := e.at.UTC().Round(0); at.After(j.clock) {
 		j.clock = at
 	}

@@ -29,6 +29,7 @@ type Run struct {
 	source   string
 	patience time.Duration
 	logger   *slog.Logger
+	started  uint64 // sequence of the attempt's task.started event
 
 	mu         sync.Mutex
 	task       task.Task
@@ -38,6 +39,7 @@ type Run struct {
 	ignored    string       // what the agent did instead
 	open       events.Usage // recorded since the last step ended
 	provenance events.Provenance
+	pen        *pen     // nil until something is written
 	unsure     *written // the last write, when its answer was lost: it may be on the log
 }
 
@@ -77,15 +79,21 @@ func (r *Run) Progress(ctx context.Context, percent float64, message string) {
 }
 
 func (r *Run) report(ctx context.Context, p events.Progress) {
+	p.Attempt = r.Task().Attempt
+	r.tell(ctx, p)
+}
+
+// tell passes a volatile event to the board and reports whether that took it.
+func (r *Run) tell(ctx context.Context, p events.Payload) bool {
 	t := r.Task()
-	p.Attempt = t.Attempt
 	e, err := events.New(t.Tenant, t.ID, r.source, p)
 	if err == nil {
 		err = r.board.Report(ctx, e)
 	}
 	if err != nil {
-		r.logger.DebugContext(ctx, "progress report lost", "task_id", t.ID, "error", err)
+		r.logger.DebugContext(ctx, "volatile event not taken", "task_id", t.ID, "event", p.EventType(), "error", err)
 	}
+	return err == nil
 }
 
 // Record adds what a model call cost to the task, and says who answered. Inside a step it goes on record with the step.

@@ -124,6 +124,7 @@ func (r *Runner) Handle(msg *message.Message) error {
 	}
 	run.logger = logger
 	defer r.stats.began(d.queued.Kind)()
+	defer run.stopText()
 	for !r.settle(ctx, msg, run, r.work(ctx, run)) {
 		run.rewind() // the signal came in the moment in which the agent began to wait for it
 	}

@@ -53,6 +53,7 @@ func Step[T any](ctx context.Context, r *Run, name string, input any, fn func(co
 func do[T any](ctx context.Context, r *Run, name, key string, fn func(context.Context) (T, error)) (json.RawMessage, error) {
 	began := time.Now()
 	out, err := fn(ctx)
+	text := r.endText()
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +61,7 @@ func do[T any](ctx context.Context, r *Run, name, key string, fn func(context.Co
 	if err != nil {
 		return nil, fmt.Errorf("encode the output: %w", err)
 	}
-	return data, r.enter(ctx, events.Step{Name: name, InputHash: key, DurationMS: time.Since(began).Milliseconds()}, data)
+	return data, r.enter(ctx, events.Step{Name: name, InputHash: key, DurationMS: time.Since(began).Milliseconds(), Text: text}, data)
 }
 
 // recall returns the key of the entry of the given name and input that would be next, and its output when it is on record. The agent is behind it

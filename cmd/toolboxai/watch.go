@@ -82,6 +82,9 @@ func newScreen(out *os.File) *screen {
 const barWidth = 24
 
 func (s *screen) show(e told) {
+	if e.Type == events.TypeText { // the raw words of a model; --json has them
+		return
+	}
 	if e.Type == events.TypeProgress {
 		var p events.Progress
 		if json.Unmarshal(e.Data, &p) != nil {

@@ -11,7 +11,7 @@ import (
 // check holds what was sent against the package's guarantees and returns what breaks them:
 //
 //   - a channel's messages from the log come for the first time in the order of the log, none is missing, none is foreign
-//   - no progress of a task comes behind its end, until a replay
+//   - no progress and no text of a task comes behind its end, until a replay, and text goes to the task's channel alone
 //   - no request held more than MaxBatch messages
 //
 // It knows nothing of how the Notifier works: only the log, Route and what arrived.
@@ -56,7 +56,7 @@ func (w *world) check() []string {
 				var p struct {
 					TaskID string `json:"task_id"`
 				}
-				if err := json.Unmarshal(m.Data, &p); err != nil || m.Event != "task.progress" {
+				if err := json.Unmarshal(m.Data, &p); err != nil || m.Event != "task.progress" && (m.Event != "task.text" || channel != notify.TaskChannel(p.TaskID)) {
 					bad("%s: foreign message %s %s", channel, m.Event, m.Data)
 				} else if _, ended := over[p.TaskID]; ended {
 					bad("%s: progress of task %s behind its end", channel, p.TaskID)

@@ -23,7 +23,7 @@ type Config struct {
 
 	Senders  int           // requests under way at once; default 8, 1 to 256
 	Tasks    int           // tasks whose facts are kept in memory; default 32,768 (about 12 MB)
-	Waiting  int           // tasks whose progress may wait at once; default 4,096, each up to MaxData bytes
+	Waiting  int           // tasks whose progress, and tasks whose text, may wait at once; default 4,096, each up to MaxData and 12 KiB
 	RetryMin time.Duration // ceiling of the first wait after a failure; default 250 ms
 	RetryMax time.Duration // ceiling of every wait after a failure; default 30 s
 	// MaxAge is how old a log event may be to be worth telling; default 24 h. A notifier that is switched on later, or was off for
@@ -38,6 +38,7 @@ type Notifier struct {
 	shards  []shard
 	tasks   *tasks
 	pending *pending
+	texts   *texts
 	stats   *counters
 
 	open    func(progress events.Event) bool // may this report be sent now?
@@ -77,7 +78,7 @@ func New(cfg Config) (*Notifier, error) {
 	for i := range n.shards {
 		n.shards[i] = make(shard, 1)
 	}
-	n.pending = newPending(cfg.Waiting, n.stats)
+	n.pending, n.texts = newPending(cfg.Waiting, n.stats), newTexts(cfg.Waiting, n.stats)
 	n.open, n.shardOf = n.tasks.open, func(channel string) int { return hash(channel) % cfg.Senders }
 	return n, nil
 }

@@ -43,9 +43,9 @@ type Feed interface {
 	Consume(ctx context.Context, handle func(ctx context.Context, batch []events.Event) error) error
 }
 
-// Progress delivers volatile progress reports.
+// Progress delivers volatile events.
 type Progress interface {
-	// Progress calls report with the task.progress events of all tenants as they come, until ctx ends or the subscription
+	// Progress calls report with the task.progress and task.text events of all tenants as they come, until ctx ends or the subscription
 	// breaks. report may be called from several goroutines and returns at once. The event is report's to keep.
 	Progress(ctx context.Context, report func(events.Event)) error
 }

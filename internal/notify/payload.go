@@ -22,7 +22,7 @@ type detailed struct {
 	Kind      string   `json:"kind"`
 	State     string   `json:"state"`
 	Attempt   int      `json:"attempt"`       // 0 for what is not about an attempt
-	Seq       uint64   `json:"seq,omitempty"` // absent from volatile progress, which is not on the log
+	Seq       uint64   `json:"seq,omitempty"` // absent from volatile events, which are not on the log
 	Progress  *float64 `json:"progress,omitempty"`
 	Message   string   `json:"message,omitempty"`
 	Data      any      `json:"data,omitempty"`
@@ -79,7 +79,7 @@ func (s story) references(e events.Event) (private, public []byte) {
 func taskURL(task string) string { return "/api/v1/tasks/" + task }
 
 func logSeq(e events.Event) uint64 {
-	if e.Type == events.TypeProgress {
+	if e.Type == events.TypeProgress || e.Type == events.TypeText {
 		return 0
 	}
 	return e.Seq

@@ -2,6 +2,8 @@ package notify
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,7 +22,7 @@ const (
 func (n *Notifier) listen(ctx context.Context) {
 	for failures := 1; ; failures++ {
 		began := time.Now()
-		err := n.cfg.Progress.Progress(ctx, n.pending.put)
+		err := n.cfg.Progress.Progress(ctx, n.report)
 		if time.Since(began) > n.cfg.RetryMax {
 			failures = 1
 		}
@@ -28,6 +30,15 @@ func (n *Notifier) listen(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// report keeps a volatile event until the next flush.
+func (n *Notifier) report(e events.Event) {
+	if e.Type == events.TypeText {
+		n.texts.put(e)
+		return
+	}
+	n.pending.put(e)
 }
 
 // flushAll flushes until ctx ends. After a failure it backs off: reports only grow fresher while they wait.
@@ -45,15 +56,15 @@ func (n *Notifier) flushAll(ctx context.Context) {
 	}
 }
 
-// report is one message of a progress report.
+// report is one message of a progress report, or of a piece of text.
 type report struct {
 	msg   Message
 	event events.Event
 }
 
-// flush sends the reports that wait longest, once. Those that could not be sent wait again. It returns the last failure.
+// flush sends the reports and the text that wait longest, once. Those that could not be sent wait again. It returns the last failure.
 func (n *Notifier) flush(ctx context.Context) error {
-	taken := n.pending.take(flushTasks)
+	taken := append(n.pending.take(flushTasks), n.texts.take(flushTasks)...)
 	queues := make([][]report, len(n.shards))
 	var failure error
 	for i, e := range taken {
@@ -77,6 +88,7 @@ func (n *Notifier) flush(ctx context.Context) error {
 		wg     sync.WaitGroup
 		mu     sync.Mutex
 		unsent = make(map[taskKey]events.Event)
+		texts  []events.Event
 	)
 	for i, queue := range queues {
 		if len(queue) == 0 {
@@ -87,7 +99,11 @@ func (n *Notifier) flush(ctx context.Context) error {
 			mu.Lock()
 			defer mu.Unlock()
 			for _, r := range rest {
-				unsent[keyOf(r.event)] = r.event
+				if r.event.Type == events.TypeText {
+					texts = append(texts, r.event) // a task's pieces are all in one queue
+				} else {
+					unsent[keyOf(r.event)] = r.event
+				}
 			}
 			if err != nil {
 				failure = err
@@ -95,16 +111,20 @@ func (n *Notifier) flush(ctx context.Context) error {
 		})
 	}
 	wg.Wait()
-	for _, e := range unsent {
-		n.pending.putBack(e)
-	}
+	n.putBack(slices.AppendSeq(texts, maps.Values(unsent)))
 	return failure
 }
 
 func (n *Notifier) putBack(reports []events.Event) {
+	var texts []events.Event
 	for _, e := range reports {
-		n.pending.putBack(e)
+		if e.Type == events.TypeText {
+			texts = append(texts, e)
+		} else {
+			n.pending.putBack(e)
+		}
 	}
+	n.texts.putBack(texts)
 }
 
 // sendReports sends a shard's reports and returns those that were not sent. Between two requests it gives way to the log.

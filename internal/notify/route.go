@@ -6,7 +6,7 @@ import "github.com/toolboxai/orchestrator/events"
 //
 // t is what is known of e's task; its zero value stands for "nothing", and then the user's channel gets no message and the
 // kind is "unknown". A task.queued event brings its own. Every event of a task goes to the task's, the user's and the
-// tenant's channel. The public channels get no more than task id, kind, state, progress and time:
+// tenant's channel, but for task.text: what a model writes goes to the task's alone. The public channels get no more than task id, kind, state, progress and time:
 //
 //	dashboard-updates    every event that moves a task to another state, and task.discarded
 //	content-generation   those and progress, of every kind: a subscriber picks by kind, so a new kind needs no change here
@@ -34,6 +34,9 @@ func Route(e events.Event, t Snapshot) []Message {
 		lastPrivate, lastPublic = s.references(e)
 	}
 
+	if e.Type == events.TypeText {
+		return []Message{{Channel: TaskChannel(e.Task), Event: s.name, Data: private}}
+	}
 	msgs := make([]Message, 0, 6)
 	for _, c := range [...]string{TaskChannel(e.Task), UserChannel(t.UserID), OrgChannel(e.Tenant)} {
 		if c != "" {

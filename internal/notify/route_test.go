@@ -46,6 +46,7 @@ func TestRoute_SpeaksTheWireContract(t *testing.T) {
 		"started":  events.Started{Attempt: 1, Dispatch: 1, Worker: "worker-3"},
 		"step":     events.Step{Attempt: 1, Name: "outline", InputHash: "ab12", Output: json.RawMessage(`{"draft":"…"}`), Usage: &usage, Provenance: &made, DurationMS: 1840},
 		"progress": events.Progress{Attempt: 1, Percent: 62.5, Step: "questions", Message: "Question 5 of 8"},
+		"text":     events.Text{Attempt: 2, Step: "draft", Run: 34817, After: 31744, RollbackTo: 812, Offset: 1024, Text: `"title":"Der Vesuv <79 n. Chr.> 🌋`},
 		"retrying": events.Retrying{Attempt: 1, Cause: events.CauseProvider, Error: "the provider answered 429", NextAt: later},
 		"completed": events.Completed{
 			Attempt: 2, Result: json.RawMessage(`{"title":"Plants & <light>","questions":[]}`), Usage: usage, Provenance: made,
@@ -199,6 +200,7 @@ func talkative() []events.Payload {
 		events.Started{Attempt: 1, Worker: secret},
 		events.Step{Name: secret, Output: json.RawMessage(`"` + secret + `"`), Provenance: &events.Provenance{Model: secret}},
 		events.Progress{Percent: 1e300, Step: secret, Message: secret},
+		events.Text{Step: secret, Run: 1, Text: secret},
 		events.Retrying{Cause: secret, Error: secret},
 		events.Completed{Result: json.RawMessage(`{"a":["` + secret + `"]}`)},
 		events.Failed{Error: secret, Raw: []byte(secret)},

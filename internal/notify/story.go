@@ -51,6 +51,15 @@ type (
 	progressData struct {
 		Step string `json:"step"`
 	}
+	textData struct {
+		Step       string `json:"step"`
+		Run        uint64 `json:"run"`
+		After      uint64 `json:"after,omitempty"`
+		RollbackTo int    `json:"rollback_to"`
+		Offset     int    `json:"offset"`
+		Text       string `json:"text"`
+		Truncated  bool   `json:"truncated,omitempty"`
+	}
 	retryingData struct {
 		Cause  events.Cause `json:"cause"`
 		NextAt time.Time    `json:"next_at"`
@@ -96,6 +105,10 @@ func tell(e events.Event) (story, bool) {
 			if p.Step != "" {
 				s.data = progressData{p.Step}
 			}
+		}), true
+	case events.TypeText:
+		return read(e, story{name: "task.text", state: "running"}, func(s *story, p events.Text) {
+			s.attempt, s.data = p.Attempt, textData{p.Step, p.Run, p.After, p.RollbackTo, p.Offset, p.Text, p.Truncated}
 		}), true
 	case events.TypeRetrying:
 		return read(e, story{name: "task.retrying", state: "retrying"}, func(s *story, p events.Retrying) {

@@ -94,12 +94,15 @@ type Queue interface {
 	Waiting(ctx context.Context) ([]events.Dispatch, error)
 }
 
-// ProgressBoard shows how far running tasks have come. It may forget.
+// ProgressBoard shows how far running tasks have come, and what their models write. It may forget.
 type ProgressBoard interface {
-	// Report publishes a task.progress event. It does not wait for anybody.
+	// Report publishes a task.progress or task.text event. It waits for no reader, and not for the event to be stored.
 	Report(ctx context.Context, e events.Event) error
-	// Latest returns a task's last report, or NotFound.
+	// Latest returns a task's last task.progress event, or NotFound.
 	Latest(ctx context.Context, tenant, id string) (events.Event, error)
+	// Text delivers a task's task.text events: what was written so far, then what is written, until ctx ends, which closes the
+	// channel. Each has only what is new to this reader. Where an Offset lies behind what came before, the text in between is lost.
+	Text(ctx context.Context, tenant, id string) (<-chan events.Event, error)
 }
 
 // Archive answers what the log cannot: lists, and what is older than the log. It lags behind the log.

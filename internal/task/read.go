@@ -106,7 +106,8 @@ func (s *Service) History(ctx context.Context, tenant, id string, after uint64, 
 	return history, wrap(id, err)
 }
 
-// Follow delivers a task's events as Log.Follow does. NotFound when the task is not on the log.
+// Follow delivers a task's events as Log.Follow does, and its text as ProgressBoard.Text does. A step comes behind the text that it has
+// on record, as far as there is any. NotFound when the task is not on the log.
 func (s *Service) Follow(ctx context.Context, tenant, id string, after uint64) (<-chan events.Event, error) {
 	if !validID(tenant, id) {
 		return nil, notFound(id)
@@ -114,7 +115,7 @@ func (s *Service) Follow(ctx context.Context, tenant, id string, after uint64) (
 	if _, err := s.Log.Last(ctx, tenant, id); err != nil {
 		return nil, wrap(id, err)
 	}
-	return s.Log.Follow(ctx, tenant, id, after)
+	return s.follow(ctx, tenant, id, after)
 }
 
 // List returns a page of the tenant's tasks, newest first. Kinds may be aliases.

@@ -155,6 +155,9 @@ type board struct {
 }
 
 func (b *board) Report(_ context.Context, e events.Event) error {
+	if e.Type == events.TypeText {
+		return nil
+	}
 	p, err := events.DataAs[events.Progress](e)
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -100,9 +100,15 @@ func (s *Server) answerWhole(w http.ResponseWriter, r *http.Request, reply Reply
 func (s *Server) answerStream(w http.ResponseWriter, r *http.Request, reply Reply, frames []frame) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	flush := http.NewResponseController(w).Flush
+	all := 0
+	for _, f := range frames {
+		if f.text {
+			all++
+		}
+	}
 	texts, held := 0, false
 	for _, f := range frames {
-		due := f.text && texts >= reply.HoldAfter || !f.text && texts > 0
+		due := f.text && texts >= reply.HoldAfter || !f.text && texts == all
 		if due && !held {
 			held = true
 			s.hold(r.Context(), reply.Hold)

@@ -23,7 +23,8 @@ type Memory struct {
 	all       []events.Event
 	queue     map[events.Dispatch]events.Event
 	latest    map[key]events.Event
-	changed   chan struct{} // closed and replaced at each append
+	texts     map[key][]events.Event
+	changed   chan struct{} // closed and replaced at each append and piece of text
 	readers   map[chan events.Event]key
 	full      bool
 	down      bool
@@ -41,7 +42,7 @@ var (
 // NewMemory returns an empty one.
 func NewMemory() *Memory {
 	return &Memory{
-		histories: map[key][]events.Event{}, queue: map[events.Dispatch]events.Event{}, latest: map[key]events.Event{},
+		histories: map[key][]events.Event{}, queue: map[events.Dispatch]events.Event{}, latest: map[key]events.Event{}, texts: map[key][]events.Event{},
 		changed: make(chan struct{}), readers: map[chan events.Event]key{},
 	}
 }
@@ -269,6 +270,12 @@ func (m *Memory) Report(_ context.Context, e events.Event) error {
 		return err
 	}
 	k := key{e.Tenant, e.Task}
+	if e.Type == events.TypeText {
+		m.texts[k] = append(m.texts[k], e)
+		close(m.changed)
+		m.changed = make(chan struct{})
+		return nil
+	}
 	m.latest[k] = e
 	for reports, of := range m.readers {
 		if of == k {
@@ -290,4 +297,44 @@ func (m *Memory) Latest(_ context.Context, tenant, id string) (events.Event, err
 		return events.Event{}, fault.New(fault.NotFound, "task %s has no progress", id)
 	}
 	return e, nil
+}
+
+// Text implements task.ProgressBoard.
+func (m *Memory) Text(ctx context.Context, tenant, id string) (<-chan events.Event, error) {
+	out := make(chan events.Event)
+	go func() {
+		defer close(out)
+		var cursor events.TextCursor
+		for n := 0; ; {
+			m.mu.Lock()
+			fresh, changed := m.texts[key{tenant, id}][n:], m.changed
+			m.mu.Unlock()
+			for _, e := range fresh {
+				if e, ok := unseen(&cursor, e); ok && !send(ctx, out, e) {
+					return
+				}
+			}
+			n += len(fresh)
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out, nil
+}
+
+// unseen reduces a task.text event to what is new behind the cursor.
+func unseen(cursor *events.TextCursor, e events.Event) (events.Event, bool) {
+	p, err := events.DataAs[events.Text](e)
+	if err != nil {
+		return e, false
+	}
+	p, ok := cursor.Next(p)
+	if !ok {
+		return e, false
+	}
+	e.Data, err = events.Marshal(p)
+	return e, err == nil
 }

@@ -347,6 +347,68 @@ func RunBoard(t *testing.T, make func(t *testing.T) (task.Log, task.ProgressBoar
 			t.Errorf("Latest (-want +got):\n%s", diff)
 		}
 	})
+	t.Run("DeliversTextSoFarAndThenLive", func(t *testing.T) {
+		log, board := make(t)
+		runText(t, log, board)
+	})
+}
+
+// runText reads a text from the middle of its writing on: what was written so far, then what follows.
+func runText(t *testing.T, log task.Log, board task.ProgressBoard) {
+	q := MustAppend(t, log, QueuedEvent(t, "school"), 0)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	say := func(p events.Text) {
+		p.Attempt, p.Step = 1, "draft"
+		if err := board.Report(t.Context(), Event(t, "school", q.Task, p)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	early, err := board.Text(ctx, "school", q.Task)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hear := func(ch <-chan events.Event, until string) {
+		t.Helper()
+		var shown events.Transcript
+		var cursor events.TextCursor
+		for shown.String() != until || shown.Missing() > 0 {
+			e, open := <-ch
+			if !open {
+				t.Fatalf("the text ended with %q, want %q", shown.String(), until)
+			}
+			p, err := events.DataAs[events.Text](e)
+			if err != nil || e.Tenant != "school" || e.Task != q.Task {
+				t.Fatalf("got %+v, %v", e, err)
+			}
+			if fresh, ok := cursor.Next(p); !ok || fresh != p {
+				t.Fatalf("%+v repeats what came before", p)
+			}
+			shown.Apply(p)
+		}
+	}
+	say(events.Text{Run: 8, Text: "The fa"})
+	say(events.Text{Run: 8, Text: "The fall of 🌋"})
+	say(events.Text{Run: 8, Offset: 14, Text: " Rome"})
+	say(events.Text{Run: 9, After: 8, RollbackTo: 3, Offset: 3, Text: " riseé"})
+	hear(early, "The riseé")
+	late, err := board.Text(ctx, "school", q.Task)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hear(late, "The riseé")
+	say(events.Text{Run: 9, After: 8, RollbackTo: 3, Offset: 3, Text: " riseé of Rome"})
+	next := func(ch <-chan events.Event) {
+		e := <-ch
+		if p, err := events.DataAs[events.Text](e); err != nil || p.Text != " of Rome" || p.Offset != 9 {
+			t.Errorf("live: got %+v, %v", p, err)
+		}
+	}
+	next(early)
+	next(late)
+	if _, err := board.Latest(t.Context(), "school", q.Task); !fault.Is(err, fault.NotFound) {
+		t.Errorf("text counts as progress: %v", err)
+	}
 }
 
 // latest waits until a report, which nobody acknowledges, is on the board.

@@ -1,5 +1,5 @@
 // Package ask is the way from an agent's step to a model and back. It renders the step's versioned prompt, calls the model
-// inside the journal of the run, holds the answer against the step's schema and rules, gives it one repair round, and puts
+// inside the journal of the run, where readers see it write, holds the answer against the step's schema and rules, gives it one repair round, and puts
 // on record what it cost and who wrote it.
 //
 // A step's prompt is prompts/<prompt>.v<version>.md, a text/template with two parts: "system" holds the instructions and is
@@ -69,7 +69,8 @@ func answer[T any](ctx context.Context, run *workers.Run, a *Author, q Question[
 	ctx = llm.WithCaller(ctx, caller(run.Task()))
 	run.Progress(ctx, q.From, q.Doing)
 	req.OnDelta = newMeter(ctx, run, q.Doing, q.From, q.To, q.Length).delta
-	resp, rounds, err := llm.CompleteValid(ctx, a.client, req, func(text string) []fault.Detail {
+	client := streaming{a.client, run.Text(ctx, q.Step)}
+	resp, rounds, err := llm.CompleteValid(ctx, client, req, func(text string) []fault.Detail {
 		candidate, details := decode(a, q, text)
 		if len(details) == 0 {
 			good = candidate
