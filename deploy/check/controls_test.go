@@ -39,7 +39,7 @@ var faults = []struct {
 	})},
 	{"secrets are files", "a password in the environment", inAPI(func(d *appsv1.Deployment) { set(d, "DATABASE_URL", "postgres://u:p@h/d") })},
 	{"secrets are files", "a key in the ConfigMap", func(r *release) { r.configs[0].Data["OPENAI_API_KEY"] = "sk" }},
-	{"secrets are files", "a path that is not mounted", inAPI(func(d *appsv1.Deployment) { set(d, "PUSHER_SECRET_FILE", "/secrets/PUSHER_SECRET") })},
+	{"secrets are files", "a path that is not mounted", inAPI(func(d *appsv1.Deployment) { set(d, "GOOGLE_API_KEY_FILE", "/secrets/GOOGLE_API_KEY") })},
 	{"secrets are files", "more than the role needs", inAPI(func(d *appsv1.Deployment) {
 		secret := d.Spec.Template.Spec.Volumes[0].Secret
 		secret.Items = append(secret.Items, corev1.KeyToPath{Key: "OPENAI_API_KEY", Path: "OPENAI_API_KEY"})
