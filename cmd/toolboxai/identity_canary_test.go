@@ -119,7 +119,7 @@ func TestCanary_NoSecretIsWhereItMayNotBe(t *testing.T) {
 		return pushertest.Fault{}
 	})
 	modelKey := c.make("key of the model's provider", "call to the model")
-	work := c.make("content of a lesson", "call to the model", "stream EVENTS", "stream TASKS", "table task", "table results", "push on private-", "answer to GET /tasks", "answer to POST /tasks")
+	work := c.make("content of a lesson", "call to the model", "stream EVENTS", "stream PROGRESS", "stream TASKS", "table task", "table results", "push on private-", "answer to GET /tasks", "answer to POST /tasks")
 	body := strings.Replace(quizBody, "History", work, 1)
 	answers := recordAnswersTo(t, body)
 	model := llmtest.NewOpenAI(t, func(call llmtest.Call) llmtest.Reply {
