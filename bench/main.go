@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"slices"
+	"syscall"
 	"text/tabwriter"
 
 	natsgo "github.com/nats-io/nats.go"
@@ -56,11 +57,14 @@ func run() error {
 	rounds := flag.Int("rounds", 3, "rounds of each measurement")
 	scale := flag.Float64("scale", 1, "size of the workloads")
 	asJSON := flag.Bool("json", false, "print JSON")
-	only := flag.String("only", "", "one of submit, lives, http, latency, recorder, roles, durable")
+	only := flag.String("only", "", "one of submit, lives, http, latency, recorder, roles, durable, channels")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of the run to this file")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if broker := os.Getenv(childEnv); broker != "" {
+		return serveChannels(ctx, broker)
+	}
 
 	if *profile != "" {
 		file, err := os.Create(*profile)
@@ -96,7 +100,7 @@ func run() error {
 		name string
 		run  func(context.Context) error
 	}{
-		{"submit", b.submit}, {"lives", b.lives}, {"http", b.http}, {"latency", b.latency}, {"recorder", b.recorder}, {"roles", b.roles}, {"durable", b.durable},
+		{"submit", b.submit}, {"lives", b.lives}, {"http", b.http}, {"latency", b.latency}, {"recorder", b.recorder}, {"roles", b.roles}, {"durable", b.durable}, {"channels", b.channels},
 	} {
 		if *only != "" && *only != part.name {
 			continue
