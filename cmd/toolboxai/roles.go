@@ -108,6 +108,7 @@ func (s *system) serveAPI(ctx context.Context, listener net.Listener) error {
 	if err != nil {
 		return err
 	}
+	service.Log = sharedLog{s.broker.log, news}
 	fleet, err := nats.NewFleet(s.broker.conn, nats.FleetConfig{})
 	if err != nil {
 		return err
