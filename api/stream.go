@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
@@ -19,7 +20,8 @@ import (
 const (
 	// frameTime is how long a client may take to accept one frame.
 	frameTime = 10 * time.Second
-	// retryDelay is how long a client is told to wait before it connects again.
+	// retryDelay is how long a client is told to wait before it connects again, more or less by a half: those of a server that stops do not all
+	// come back at once.
 	retryDelay = 2 * time.Second
 	// proofEvery is how often a stream asks whether its client may still read: what is revoked ends within a second.
 	proofEvery = time.Second
@@ -210,9 +212,11 @@ func (f *frames) open() error {
 	// A stream outlives the server's limits for reading a request and writing its answer; each frame has its own.
 	_ = f.control.SetReadDeadline(time.Time{})
 	f.out.WriteHeader(http.StatusOK)
-	fmt.Fprintf(&f.buf, "retry: %d\n\n", retryDelay.Milliseconds())
+	fmt.Fprintf(&f.buf, "retry: %d\n\n", retryIn().Milliseconds())
 	return f.send()
 }
+
+func retryIn() time.Duration { return retryDelay/2 + rand.N(retryDelay) }
 
 // event sends one entry of a history, with its sequence as id, or a progress report without one.
 func (f *frames) event(e events.Event) error {
@@ -246,7 +250,7 @@ func (f *frames) comment(text string) error {
 
 // hint asks the client to connect again, and says why.
 func (f *frames) hint(why string) error {
-	fmt.Fprintf(&f.buf, "retry: %d\n: %s\n\n", retryDelay.Milliseconds(), why)
+	fmt.Fprintf(&f.buf, "retry: %d\n: %s\n\n", retryIn().Milliseconds(), why)
 	return f.send()
 }
 
