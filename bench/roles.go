@@ -54,7 +54,7 @@ func (b *bench) roles(ctx context.Context) error {
 		return err
 	}
 	p := program{binary: binary, env: []string{
-		"PATH=" + os.Getenv("PATH"), "NATS_URL=" + b.broker.URL(), "DATABASE_URL=" + url, "SKIP_AUTH=true", "HOST=127.0.0.1", "PORT=" + strconv.Itoa(port),
+		"PATH=" + os.Getenv("PATH"), "NATS_URL=" + b.broker.URL(), "DATABASE_URL=" + url, "SKIP_AUTH=true", "RATE_LIMITS=off", "HOST=127.0.0.1", "PORT=" + strconv.Itoa(port),
 		"LLM_PROVIDER=offline", "LOG_LEVEL=warn", "TASK_QUEUE_LIMIT=100000",
 	}}
 	if err := p.command(ctx, "migrate").Run(); err != nil {

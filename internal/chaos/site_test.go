@@ -65,6 +65,7 @@ type site struct {
 const (
 	pusherApp, pusherKey, pusherSecret = "chaos", "chaos-key", "chaos-secret"
 	jwtSecret                          = "a secret of the chaos suite, nothing else knows it"
+	sealingKey                         = "a passphrase of the chaos suite, nothing else knows it"
 )
 
 // newSite starts nodes of a broker, with whatever the platform needs, and brings it up to date. No role runs yet.
@@ -94,7 +95,7 @@ func newSite(t *testing.T, s *suite, name string, brokers int, f fleet, env ...s
 	}
 	site.env = append(append(bareEnvironment(),
 		"NATS_URL="+brokerURL(site.nodes), fmt.Sprintf("NATS_REPLICAS=%d", brokers), "DATABASE_URL="+database,
-		"REDIS_URL=redis://"+site.links["redis"].addr, "JWT_SECRET_KEY="+jwtSecret, "TASK_ACK_WAIT="+ackWait.String(),
+		"REDIS_URL=redis://"+site.links["redis"].addr, "JWT_SECRET_KEY="+jwtSecret, "ENCRYPTION_KEY="+sealingKey, "RATE_LIMITS=off", "TASK_ACK_WAIT="+ackWait.String(),
 		"HOST=127.0.0.1", fmt.Sprintf("PORT=%d", port), "LOG_FORMAT=text", "ACCEPT_DURABILITY=memory", "GOMAXPROCS=2",
 		"PUSHER_APP_ID="+pusherApp, "PUSHER_KEY="+pusherKey, "PUSHER_SECRET="+pusherSecret, "PUSHER_HOST="+pusherURL.Hostname(),
 		"PUSHER_PORT="+pusherURL.Port(), "PUSHER_SSL=false",

@@ -178,6 +178,7 @@ func TestDispatcher_WorksOnABroker(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i == tasks/2 {
+			until(t, "d1 has released something", func() bool { return first.Stats().Released > 0 })
 			stopFirst()
 		}
 	}

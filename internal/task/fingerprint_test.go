@@ -113,7 +113,7 @@ func TestFingerprint_IsTheSameForOtherValues(t *testing.T) {
 			return rapid.StringMatching(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}`).Draw(r, "uuid")
 		},
 		"hex": func(r *rapid.T) string {
-			return rapid.StringMatching(`0x[0-9a-f]{1,16}|[0-9a-f]{20,40}1`).Draw(r, "hex")
+			return rapid.StringMatching(`0x[0-9a-f]{1,16}|[0-9a-f]{10,20}[a-f][0-9a-f]{9,19}1`).Draw(r, "hex")
 		},
 		"url": func(r *rapid.T) string {
 			return rapid.StringMatching(`https?://[a-z]{3,9}\.example(:[0-9]{2,4})?(/[a-z0-9]{1,5}){1,3}`).Draw(r, "url")
