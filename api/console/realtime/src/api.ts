@@ -8,9 +8,11 @@ export type Source = { readonly scope: "task"; readonly id: string } | { readonl
 /** One page of a history. */
 export interface Page {
   readonly events: readonly LogEvent[];
-  /** `after` of the next page; undefined when nothing follows for now. */
-  readonly next: number | undefined;
-  /** What followed `after` is in part no longer kept. */
+  /** Up to here nothing is missing: `after` of the next page. */
+  readonly next: number;
+  /** Whether the next page has something already. */
+  readonly more: boolean;
+  /** What followed `after` is in part no longer kept: begin anew at `next`, which may stand in front of it. */
   readonly reset: boolean;
 }
 
@@ -54,7 +56,7 @@ export class Api {
   async history(source: Source, after: number, signal: AbortSignal, limit = pageSize): Promise<Page> {
     const query = `after=${after}&limit=${limit}`;
     const path = source.scope === "task" ? `${taskPath(source.id)}/events?${query}` : `/api/v1/events?scope=${source.scope}&${query}`;
-    return readPage(data(await this.#call("GET", path, undefined, signal)));
+    return readPage(data(await this.#call("GET", path, undefined, signal)), after);
   }
 
   /** Returns the task as the API shows it. */
@@ -186,13 +188,18 @@ function data(answer: unknown): Readonly<Record<string, unknown>> {
   return answer["data"];
 }
 
-function readPage(page: Readonly<Record<string, unknown>>): Page {
+/** Reads a page behind after. That of a task has a next only when more follows; that of many tasks always has one, and says more beside it. */
+function readPage(page: Readonly<Record<string, unknown>>, after: number): Page {
   if (!Array.isArray(page["events"])) throw malformed("has no events");
   const events = page["events"] as unknown[];
   if (!events.every(isLogEvent)) throw malformed("has an event that cannot be read");
-  const next = page["next"];
-  if (next !== undefined && !Number.isSafeInteger(next)) throw malformed("has a next that is no whole number");
-  return { events, next: next as number | undefined, reset: page["reset"] === true };
+  const { next, more = next !== undefined } = page;
+  if (next !== undefined && !isSequence(next)) throw malformed("has a next that is no whole number");
+  return { events, next: next ?? events.at(-1)?.seq ?? after, more: more === true, reset: page["reset"] === true };
+}
+
+function isSequence(v: unknown): v is number {
+  return Number.isSafeInteger(v) && (v as number) >= 0;
 }
 
 function isLogEvent(e: unknown): e is LogEvent {

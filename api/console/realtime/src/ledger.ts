@@ -42,6 +42,12 @@ export class Ledger {
     this.#unproven.add(seq);
   }
 
+  /** Forgets what was given: sequences go on behind seq, which may be lower than those before. */
+  restart(seq: number): void {
+    this.#last = this.#proven = seq;
+    this.#unproven.clear();
+  }
+
   prove(seq: number): void {
     if (seq <= this.#proven) return;
     this.#proven = seq;

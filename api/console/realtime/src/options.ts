@@ -50,7 +50,7 @@ export interface SubscribeOptions {
   onState?: (state: SubscriptionState) => void;
   /** The first of the failures that follow each other, and the one that ends the subscription. */
   onError?: (error: RealtimeError) => void;
-  /** The log no longer holds all that followed `after`: reload what you show. Events go on with the oldest there is. */
+  /** The log no longer holds all that followed `after`: read anew what you show. Events go on with what comes from now on. */
   onReset?: (after: number) => void;
   /** Give only what follows this sequence. Default 0: all that the log holds. */
   after?: number;

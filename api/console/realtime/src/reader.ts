@@ -51,7 +51,6 @@ export class Reader implements Subscription, Listener {
   #believe = 0; // up to here pushed events are given though the history lacks them
   #misses = 0;
   #given = 0;
-  #resetAt = -1;
 
   readonly #leave: () => void;
 
@@ -219,18 +218,24 @@ export class Reader implements Subscription, Listener {
   async #readHistory(): Promise<void> {
     for (let after = this.#ledger.proven; ; after = this.#ledger.proven) {
       const page = await this.config.api.history(this.config.source, after, this.#aborter.signal);
-      if (page.reset && !this.#ended && this.#resetAt !== after) {
-        this.#resetAt = after;
-        this.#outlet.reset(after);
-      }
+      if (page.reset && !this.#ended) this.#restart(after, page.next);
       for (const e of page.events) {
         if (this.#ended) return;
         await this.#offer(e);
       }
       if (this.#ended) return;
-      this.#ledger.prove(Math.max(after, page.events.at(-1)?.seq ?? 0, page.next ?? 0));
-      if (page.next === undefined || this.#ledger.proven === after) return;
+      this.#ledger.prove(page.next);
+      if (!page.more || this.#ledger.proven === after) return;
     }
+  }
+
+  /** Begins anew at next. Pushed events may be of the log as it was; what is still on it behind next is read again. */
+  #restart(after: number, next: number): void {
+    this.#ledger.restart(next);
+    this.#waiting.clear();
+    this.#believe = this.#misses = 0;
+    this.#readSoon();
+    this.#outlet.reset(after);
   }
 
   async #offer(e: LogEvent): Promise<void> {

@@ -134,16 +134,33 @@ test("data that was too large to be pushed or to stand in the log is fetched", a
   w.core.close();
 });
 
-test("a history that begins later than it was asked for is reported once, and goes on", async () => {
-  const w = worldThat((path, _, world) => {
-    if (path !== "/api/v1/events") return undefined;
-    return Response.json({ status: "success", data: { ...world.log.page("private-user-ann", 0, 100), reset: true } });
-  });
-  const resets: number[] = [];
+test("when the log does not hold what followed any more, that is reported once, and events go on at the place that the answer names", async () => {
+  for (const after of [1, 900]) { // 900 is a place in another log, which was longer
+    let requests = 0;
+    const w = worldThat((path) => {
+      if (path !== "/api/v1/events" || ++requests > 1) return undefined;
+      return Response.json({ status: "success", data: { events: [], next: w.log.entries[1]!.seq, more: false, reset: true } });
+    });
+    w.log.append("a", "task.queued", { kind: "quiz" });
+    w.log.append("a", "task.started", { attempt: 1 });
+    const third = w.log.append("a", "task.completed", { attempt: 1 });
+    const resets: number[] = [];
+    const f = w.follow("user", "live", { after, onReset: (at) => resets.push(at) });
+    await w.clock.run(10_000);
+    const fourth = w.log.append("b", "task.queued", { kind: "quiz" });
+    await w.clock.run(10_000);
+    assert.deepEqual([resets, f.given.map((e) => e.seq), f.reader.last], [[after], [third.seq, fourth.seq], fourth.seq]);
+    w.core.close();
+  }
+});
+
+test("a quiet history of many tasks is not read on and on", async () => {
+  let requests = 0;
+  const w = worldThat((path) => void (requests += path === "/api/v1/events" ? 1 : 0));
   w.log.append("a", "task.queued", { kind: "quiz" });
-  const f = w.follow("user", "live", { after: 0, onReset: (after) => resets.push(after) });
+  const f = w.follow("user", "live");
   await w.clock.run(10_000);
-  assert.deepEqual([resets, f.given.length, f.given[0]!.kind], [[0], 1, "quiz"]);
+  assert.deepEqual([requests, f.given.length], [1, 1]);
   w.core.close();
 });
 

@@ -38,10 +38,14 @@ export class Log {
     return this.entries.filter((e) => id === (scope === "task" ? e.task_id : scope === "user" ? e.user : e.tenant));
   }
 
-  page(channel: string, after: number, limit: number): { events: LogEvent[]; next?: number } {
-    const events = this.on(channel).filter((e) => e.seq > after);
-    if (events.length <= limit) return { events };
-    return { events: events.slice(0, limit), next: events[limit - 1]!.seq };
+  /** A page as the API answers it: one of a task has a next only when more follows. */
+  page(channel: string, after: number, limit: number): { events: LogEvent[]; next?: number; more?: boolean } {
+    const found = this.on(channel).filter((e) => e.seq > after);
+    const events = found.slice(0, limit);
+    const more = found.length > limit;
+    const last = events.at(-1)?.seq;
+    if (channel.startsWith("private-task-")) return more && last !== undefined ? { events, next: last } : { events };
+    return { events, next: more && last !== undefined ? last : Math.max(after, this.#seq), more };
   }
 }
 

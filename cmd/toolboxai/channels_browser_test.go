@@ -1,0 +1,127 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/toolboxai/orchestrator/events"
+	"github.com/toolboxai/orchestrator/internal/auth"
+	"github.com/toolboxai/orchestrator/internal/nodetest"
+	"github.com/toolboxai/orchestrator/internal/notify"
+)
+
+// chromium returns the path of the browser. Without one the test is skipped, unless TOOLBOXAI_TEST_REQUIRE=1 forbids that.
+func chromium(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil && os.Getenv("TOOLBOXAI_TEST_REQUIRE") == "1" {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Skip(err)
+	}
+	return path
+}
+
+// servePage serves the page that follows tasks, at an origin of its own.
+func servePage(t *testing.T, dir string) (origin string) {
+	t.Helper()
+	mux := http.NewServeMux()
+	for path, file := range map[string]string{"/": "page.html", "/pusher.js": "node_modules/pusher-js/dist/web/pusher.min.js"} {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, filepath.Join(dir, file)) })
+	}
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// A page of another origin follows a task to its end in a browser: with the browser's build of Pusher's client, and with an EventSource and a
+// ticket. A page whose origin is not allowed learns nothing.
+func TestBrowser_FollowsATaskFromAnotherOrigin(t *testing.T) {
+	t.Parallel()
+	browser := chromium(t)
+	dir := nodetest.Install(t, filepath.Join("testdata", "browser"))
+	page, stranger := servePage(t, dir), servePage(t, dir)
+	a := newCampus(t, "ALLOWED_ORIGINS="+page)
+	d := a.door()
+	lin := d.head("north", "grace").member(auth.Teacher, "lin", "Lin Falter", "")
+	id := lin.submit().ID
+
+	tab := node(t, dir, "browse.js", "BROWSER="+browser, "PROFILE="+t.TempDir())
+	do := func(at, call string, with map[string]any) {
+		with["api"], with["token"] = d.base, lin.access
+		tab.tell(map[string]any{"at": at + "/", "call": call, "with": with})
+	}
+	host, port := hostPort(t, d.base)
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	channel := notify.TaskChannel(id)
+	do(page, "followPushed", map[string]any{"host": host, "port": n, "key": appKey, "channel": channel})
+	types := []events.Type{events.TypeQueued, events.TypeStarted, events.TypeStep, events.TypeCompleted, "end"}
+	tab.says("that it listens", func(x said) bool { return x.Subscribed == channel })
+	streams := []string{"/tasks/" + id + "/events", "/events?scope=user&after=0"}
+	for _, path := range streams {
+		do(page, "followStream", map[string]any{"path": path, "types": types})
+		tab.says("that a stream is open", func(x said) bool { return x.Stream == path && x.Type == "open" })
+	}
+
+	a.crew(d.base)
+	lin.ends(id)
+	tab.says("how the task's stream ended", func(x said) bool { return x.Stream == streams[0] && x.Type == "end" })
+	tab.says("the task's end on the user's stream", func(x said) bool { return x.Stream == streams[1] && x.Type == string(events.TypeCompleted) })
+	want := pushed(t, lin, id)[channel]
+	eventually(t, "the end is pushed", func() error {
+		if got := tab.on(channel); !slices.Contains(got, want[len(want)-1]) {
+			return fmt.Errorf("got %v", got)
+		}
+		return nil
+	})
+	got := slices.DeleteFunc(tab.on(channel), func(l string) bool { return strings.HasPrefix(l, "task.progress ") && !slices.Contains(want, l) })
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("pushed: %s", diff)
+	}
+	var logged []string
+	for _, e := range lin.log(id) {
+		logged = append(logged, fmt.Sprint(e.Seq, " ", e.Type))
+	}
+	streamed := map[string][]string{}
+	for _, x := range tab.heard() {
+		if x.Failed != "" || x.Refused != "" {
+			t.Errorf("the page says %+v", x)
+		}
+		if x.Stream != "" && strings.HasPrefix(x.Type, "task.") {
+			streamed[x.Stream] = append(streamed[x.Stream], x.ID+" "+x.Type)
+		}
+	}
+	for _, path := range streams {
+		if diff := cmp.Diff(logged, streamed[path]); diff != "" {
+			t.Errorf("%s: %s", path, diff)
+		}
+	}
+
+	for origin, want := range map[string]bool{page: true, stranger: false} {
+		before := len(tab.heard())
+		do(origin, "ask", map[string]any{})
+		eventually(t, "the page says whether it was let in", func() error {
+			if len(tab.heard()) == before {
+				return fmt.Errorf("not yet")
+			}
+			return nil
+		})
+		if x := tab.heard()[before]; !x.Asked || x.Admitted != want {
+			t.Errorf("a page of %s says %+v, want %t", origin, x, want)
+		}
+	}
+}
