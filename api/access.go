@@ -29,7 +29,7 @@ func access() map[string]auth.Rule {
 	table := map[string]auth.Rule{}
 	for _, part := range []map[string]auth.Rule{
 		accessToTasks(), accessToLive(), accessToSchedules(), accessToEngine(), accessToHealth(),
-		accessToSignIn(), accessToPeople(), accessToTenants(), accessToClasses(), accessToKeys(), accessToOperations(),
+		accessToSignIn(), accessToPeople(), accessToTenants(), accessToClasses(), accessToKeys(), accessToWebhooks(), accessToOperations(),
 	} {
 		maps.Copy(table, part)
 	}
@@ -220,6 +220,26 @@ func accessToKeys() map[string]auth.Rule {
 		"CreateAPIKey": {Admin: tenant, Teacher: own, Student: own, Parent: own, StepUp: true, Group: groupWrite},
 		"RotateAPIKey": {Admin: tenant, Teacher: own, Student: own, Parent: own, StepUp: true, Group: groupWrite},
 		"RevokeAPIKey": {Admin: tenant, Teacher: own, Student: own, Parent: own, Group: groupWrite},
+	}
+}
+
+// accessToWebhooks is open to API keys but for what shows a secret.
+func accessToWebhooks() map[string]auth.Rule {
+	const tenant = auth.Tenant
+	return map[string]auth.Rule{
+		"ListWebhooks":     {Admin: tenant, Scope: auth.ScopeAdmin, Group: groupAdmin},
+		"GetWebhook":       {Admin: tenant, Scope: auth.ScopeAdmin, Group: groupAdmin},
+		"CreateWebhook":    {Admin: tenant, StepUp: true, Group: groupAdmin},
+		"UpdateWebhook":    {Admin: tenant, Scope: auth.ScopeAdmin, Group: groupAdmin},
+		"DeleteWebhook":    {Admin: tenant, Scope: auth.ScopeAdmin, Group: groupAdmin},
+		"RotateWebhook":    {Admin: tenant, StepUp: true, Group: groupAdmin},
+		"GetTaskSecret":    {Admin: tenant, StepUp: true, Group: groupAdmin},
+		"RotateTaskSecret": {Admin: tenant, StepUp: true, Group: groupAdmin},
+		"TestWebhook":      {Admin: tenant, Scope: auth.ScopeAdmin, Group: groupAdmin},
+		"ReplayWebhook":    {Admin: tenant, Scope: auth.ScopeAdmin, Group: groupAdmin},
+		"ListDeliveries":   {Admin: tenant, Scope: auth.ScopeAdmin, Group: groupAdmin},
+		"GetDelivery":      {Admin: tenant, Scope: auth.ScopeAdmin, Group: groupAdmin},
+		"ReplayDelivery":   {Admin: tenant, Scope: auth.ScopeAdmin, Group: groupAdmin},
 	}
 }
 

@@ -51,7 +51,7 @@ type (
 // parts puts k's identity into cfg.
 func (d *identity) parts(cfg *api.Config) {
 	cfg.Accounts, cfg.Directory, cfg.Keys, cfg.AccessLog, cfg.Privacy = d, directory{d}, keyBook{d}, d, d
-	cfg.Tickets, cfg.News = newTickets(), newNews()
+	cfg.Tickets, cfg.News, cfg.Webhooks = newTickets(), newNews(), hooks{d}
 }
 
 var at = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

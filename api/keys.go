@@ -23,6 +23,14 @@ var _ KeyBook = (*apikey.Service)(nil)
 // defaultOverlap is how long the text before a rotation stays good where nobody says: a day to change it everywhere.
 const defaultOverlap = 24 * time.Hour
 
+// overlapOf is how long what a rotation replaces stays good.
+func overlapOf(b *RotateRequest) time.Duration {
+	if b == nil || b.OverlapSeconds == nil {
+		return defaultOverlap
+	}
+	return time.Duration(*b.OverlapSeconds) * time.Second
+}
+
 // shownKey returns k with lists that are there: clients need not ask.
 func shownKey(k apikey.Key) apikey.Key {
 	k.Scopes, k.IPs, k.Origins = orNone(k.Scopes), orNone(k.IPs), orNone(k.Origins)
@@ -103,11 +111,7 @@ func (s *Server) RotateAPIKey(ctx context.Context, r RotateAPIKeyRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	overlap := defaultOverlap
-	if r.Body != nil && r.Body.OverlapSeconds != nil {
-		overlap = time.Duration(*r.Body.OverlapSeconds) * time.Second
-	}
-	rotated, text, err := s.cfg.Keys.Rotate(ctx, p, k.ID, overlap)
+	rotated, text, err := s.cfg.Keys.Rotate(ctx, p, k.ID, overlapOf(r.Body))
 	if err != nil {
 		return nil, err
 	}

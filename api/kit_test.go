@@ -22,6 +22,7 @@ import (
 	"github.com/toolboxai/orchestrator/events"
 	"github.com/toolboxai/orchestrator/internal/auth"
 	"github.com/toolboxai/orchestrator/internal/auth/authtest"
+	"github.com/toolboxai/orchestrator/internal/callback"
 	"github.com/toolboxai/orchestrator/internal/campaign"
 	"github.com/toolboxai/orchestrator/internal/pusher"
 	"github.com/toolboxai/orchestrator/internal/schedule"
@@ -119,6 +120,10 @@ func newKitOf(t testing.TB, kinds []task.Kind, change ...func(*api.Config)) *kit
 	k.service, err = task.NewService(task.Config{
 		Log: k.memory, Queue: k.memory, Progress: k.memory, Archive: tasktest.Archive{Memory: k.memory}, Catalog: catalog, Patience: 5 * time.Second,
 		Explainer: k.engine,
+		Callback: func(text string) error {
+			_, err := callback.CheckURL("callback_url", text, nil)
+			return err
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -99,6 +99,7 @@ type Config struct {
 	Accounts  Accounts
 	Directory Directory
 	Keys      KeyBook
+	Webhooks  Webhooks
 	AccessLog audit.AccessReader
 	Privacy   Privacy
 	Tickets   Tickets
@@ -185,8 +186,8 @@ func (cfg *Config) complete() error {
 		return errors.New("Config.Schedules, Campaigns and Ledger are required")
 	case cfg.Sharing == nil || cfg.Students == nil || cfg.Access == nil || cfg.Breakers == nil:
 		return errors.New("Config.Sharing, Students, Access and Breakers are required")
-	case cfg.Accounts == nil || cfg.Directory == nil || cfg.Keys == nil || cfg.AccessLog == nil || cfg.Privacy == nil || cfg.Tickets == nil || cfg.News == nil:
-		return errors.New("Config.Accounts, Directory, Keys, AccessLog, Privacy, Tickets and News are required")
+	case cfg.Accounts == nil || cfg.Directory == nil || cfg.Keys == nil || cfg.AccessLog == nil || cfg.Privacy == nil || cfg.Tickets == nil || cfg.News == nil || cfg.Webhooks == nil:
+		return errors.New("Config.Accounts, Directory, Keys, Webhooks, AccessLog, Privacy, Tickets and News are required")
 	case cfg.Verifier == nil && cfg.DevPrincipal == nil:
 		return errors.New("Config.Verifier is missing: without it and without a DevPrincipal nobody could ask anything")
 	case cfg.Heartbeat < 0 || cfg.MaxStreams < 0 || cfg.Drain < 0:

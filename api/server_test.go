@@ -47,7 +47,7 @@ func TestNew_ChecksItsConfig(t *testing.T) {
 		"Config.Catalog is missing":      func(c *api.Config) { c.Catalog = nil },
 		"Config.Workers, Backlogs":       func(c *api.Config) { c.Audit = nil },
 		"Config.Schedules, Campaigns":    func(c *api.Config) { c.Ledger = nil },
-		"Config.Accounts, Directory":     func(c *api.Config) { c.Privacy = nil },
+		"Config.Accounts, Directory":     func(c *api.Config) { c.Webhooks = nil },
 		"Config.Verifier is missing":     func(c *api.Config) { c.DevPrincipal = nil },
 		"Config.DevPrincipal: ":          func(c *api.Config) { c.DevPrincipal = &auth.Principal{UserID: "x"} },
 		"may not be negative":            func(c *api.Config) { c.MaxStreams = -1 },

@@ -18,7 +18,7 @@ func (s *Server) SubmitTask(ctx context.Context, r SubmitTaskRequestObject) (Sub
 	b := r.Body
 	sub := task.Submission{
 		Kind: b.Kind, Input: b.Input, Priority: lane(b.Priority), Key: r.Params.IdempotencyKey, Labels: b.Labels, Deadline: b.Deadline,
-		Timeout: inSeconds(b.TimeoutSeconds), Cost: b.Cost,
+		Timeout: inSeconds(b.TimeoutSeconds), Cost: b.Cost, CallbackURL: b.CallbackURL,
 	}
 	if err := setTimes(&sub, b.RunAt, b.DelaySeconds, b.QueueTTLSeconds); err != nil {
 		return nil, err

@@ -155,8 +155,8 @@ func TestNewsfeed_CostsTheBrokerNothingPerReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := stream.CachedInfo().State.Consumers; n != 2 {
-		t.Errorf("the log has %d consumers, want its two feeds", n)
+	if n := stream.CachedInfo().State.Consumers; n != 3 {
+		t.Errorf("the log has %d consumers, want its three feeds", n)
 	}
 	for _, r := range readers {
 		r.close()

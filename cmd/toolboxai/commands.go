@@ -65,6 +65,12 @@ func (notifierCommand) Run(ctx context.Context) error {
 	return runRole(ctx, "notifier", false, (*system).notify, nats.ConsumerRef{Stream: events.StreamEvents, Name: nats.Notifier})
 }
 
+type callbacksCommand struct{}
+
+func (callbacksCommand) Run(ctx context.Context) error {
+	return runRole(ctx, "callbacks", true, (*system).callbacks, nats.ConsumerRef{Stream: events.StreamEvents, Name: nats.Callbacks})
+}
+
 // runRole runs a role without an API once the consumers that it uses are there, and answers for its health at OPS_ADDR.
 func runRole(ctx context.Context, name string, withDB bool, work func(*system, context.Context) error, consumers ...nats.ConsumerRef) error {
 	cfg, logger, err := environment()

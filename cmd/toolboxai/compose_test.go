@@ -90,8 +90,8 @@ func runConfiguredBroker(path, port string) int {
 // there: here they run as plain processes.
 func TestCompose_RolesWorkWithTheirOwnUsers(t *testing.T) {
 	t.Parallel()
-	secret := strings.Repeat("s", 40)
-	file := readCompose(t, map[string]string{"JWT_SECRET_KEY": secret, "ENCRYPTION_KEY": secret, "POSTGRES_PASSWORD": "p", "NATS_PASSWORD": "1e3f", "VERSION": "test"})
+	secret, told := strings.Repeat("s", 40), receive(t)
+	file := readCompose(t, map[string]string{"JWT_SECRET_KEY": secret, "ENCRYPTION_KEY": secret, "POSTGRES_PASSWORD": "p", "NATS_PASSWORD": "1e3f", "VERSION": "test", "CALLBACK_ALLOW": told.allowed()})
 	database, natsPort, apiPort := pgtest.New(t), freeTestPort(t), freeTestPort(t)
 	counts, err := embeddedredis.StartEmbedded(embeddedredis.Config{})
 	if err != nil {
@@ -141,6 +141,7 @@ func TestCompose_RolesWorkWithTheirOwnUsers(t *testing.T) {
 	run("worker")
 	run("recorder")
 	run("notifier")
+	callbacks := run("callbacks")
 	eventually(t, "the API is ready", func() error { return s.get("/health/ready", nil) })
 	for service, want := range map[string]string{"api": "/toolboxai health", "worker": "/toolboxai health --url http://127.0.0.1:9090"} {
 		if test := strings.Join(file.Services[service].Healthcheck.Test, " "); test != "CMD "+want {
@@ -153,7 +154,7 @@ func TestCompose_RolesWorkWithTheirOwnUsers(t *testing.T) {
 	token := start(t, "toolboxai", environment("api"), "token", "--role", "teacher")
 	<-token.ended
 	bearer := map[string]string{"Authorization": "Bearer " + strings.TrimSpace(token.output.String())}
-	status, answer, err := s.request("POST", "/api/v1/tasks", bearer, quizBody)
+	status, answer, err := s.request("POST", "/api/v1/tasks", bearer, withCallback(told.address+"/done"))
 	if err != nil || status != http.StatusAccepted {
 		t.Fatalf("submit: %d, %+v, %v", status, answer, err)
 	}
@@ -161,6 +162,17 @@ func TestCompose_RolesWorkWithTheirOwnUsers(t *testing.T) {
 	if err := json.Unmarshal(answer.Data, &got); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "the receiver is told", func() error {
+		select {
+		case <-callbacks.ended:
+			t.Fatalf("callbacks ended: %v", callbacks.err)
+		default:
+		}
+		if n := len(told.messages("/done")); n != 1 {
+			return fmt.Errorf("%d messages", n)
+		}
+		return nil
+	})
 	for _, path := range []string{"/api/v1/tasks/" + got.Task.ID, "/api/v1/tasks?state=completed"} {
 		eventually(t, path+" shows the completed task", func() error {
 			_, answer, err := s.request("GET", path, bearer, "")

@@ -96,6 +96,10 @@ type Config struct {
 	ChannelsClientEvents bool     `env:"CHANNELS_CLIENT_EVENTS"`
 	ChannelsWebhooks     []string `env:"CHANNELS_WEBHOOKS" envSeparator:","` // who is told that channels fill and empty
 
+	CallbackAllow   []string      `env:"CALLBACK_ALLOW" envSeparator:","`   // receivers beside public https: see callback.ParseAllow
+	CallbackTimeout time.Duration `env:"CALLBACK_TIMEOUT" envDefault:"15s"` // of one request to a receiver
+	APIURL          string        `env:"API_URL"`                           // of the API: where messages to receivers say that tasks are
+
 	dev     bool                // everything in one process: everybody is the development admin
 	reports *telemetry.Reporter // of errors; nil before openLogs
 }
@@ -131,7 +135,7 @@ func loadConfig(environ []string) (Config, error) {
 	}
 	cfg.AllowedOrigins, cfg.TrustedProxies, cfg.WorkerKinds = trimmed(cfg.AllowedOrigins), trimmed(cfg.TrustedProxies), trimmed(cfg.WorkerKinds)
 	cfg.JWTPrevious, cfg.EncryptionBefore = trimmed(cfg.JWTPrevious), trimmed(cfg.EncryptionBefore)
-	cfg.ChannelsWebhooks = trimmed(cfg.ChannelsWebhooks)
+	cfg.ChannelsWebhooks, cfg.CallbackAllow = trimmed(cfg.ChannelsWebhooks), trimmed(cfg.CallbackAllow)
 	cfg.SecondFactor, cfg.PasskeyOrigins = trimmed(cfg.SecondFactor), trimmed(cfg.PasskeyOrigins)
 	return cfg, cfg.check()
 }
@@ -221,6 +225,9 @@ func (c Config) check() error {
 		return fmt.Errorf("LLM_PROVIDER is %q, must be openai, anthropic, google, ollama or offline, or not be set", c.LLMProvider)
 	}
 	if err := c.checkIdentity(); err != nil {
+		return err
+	}
+	if err := c.checkCallbacks(); err != nil {
 		return err
 	}
 	if c.Channels && (c.PusherAppID == "" || c.PusherKey == "" || c.PusherSecret == "") && !c.dev {

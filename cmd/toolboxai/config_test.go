@@ -43,6 +43,9 @@ func TestConfig_AWrongValueNamesItsVariable(t *testing.T) {
 		"ALLOWED_ORIGINS=example.org":  `ALLOWED_ORIGINS: "example.org" is no origin`,
 		"ALLOWED_ORIGINS=https://a/b":  `ALLOWED_ORIGINS: "https://a/b" is no origin`,
 		"ALLOWED_ORIGINS=*,https://a":  `ALLOWED_ORIGINS: "*" is no origin`,
+		"CALLBACK_ALLOW=10.0.0.0/33":   `CALLBACK_ALLOW: entry "10.0.0.0/33" is no network`,
+		"CALLBACK_TIMEOUT=2m":          "CALLBACK_TIMEOUT is 2m0s, must be 1s to 1m",
+		"API_URL=toolbox.example.org":  "API_URL is no URL such as https://toolbox.example.org",
 		"TRUSTED_PROXIES=10.0.0.1":     `TRUSTED_PROXIES: "10.0.0.1" is no network`,
 		"ACCEPT_DURABILITY=yes":        `ACCEPT_DURABILITY: "yes" is none of memory, page-cache, fsync, replicated`,
 	} {
@@ -59,7 +62,7 @@ func TestConfig_AWrongValueNamesItsVariable(t *testing.T) {
 func TestConfig_RefusesWhatIsNotSafeInProduction(t *testing.T) {
 	t.Parallel()
 	for _, unsafe := range []string{
-		"SKIP_AUTH=true", "RATE_LIMITS=off", "ALLOWED_ORIGINS=*", "PUBLIC_URL=http://app.example.org", "SMTP_TLS=none", "TRUSTED_PROXIES=0.0.0.0/0",
+		"SKIP_AUTH=true", "RATE_LIMITS=off", "ALLOWED_ORIGINS=*", "PUBLIC_URL=http://app.example.org", "API_URL=http://toolbox.example.org", "SMTP_TLS=none", "TRUSTED_PROXIES=0.0.0.0/0",
 	} {
 		name, _, _ := strings.Cut(unsafe, "=")
 		mail := []string{"SMTP_HOST=mail.example.org", "SMTP_FROM=a@b.example"}

@@ -47,15 +47,20 @@ func (c Config) checkIdentity() error {
 	case c.SMTPTLS == "none" && c.SMTPHost != "" && c.production():
 		return fmt.Errorf("SMTP_TLS=none is refused when ENVIRONMENT is production")
 	}
-	if c.PublicURL == "" {
+	return c.checkAddress("PUBLIC_URL", c.PublicURL, "https://app.example.org")
+}
+
+// checkAddress holds where others find us against what browsers and receivers take.
+func (c Config) checkAddress(name, value, example string) error {
+	if value == "" {
 		return nil
 	}
-	u, err := url.Parse(c.PublicURL)
+	u, err := url.Parse(value)
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		return fmt.Errorf("PUBLIC_URL is no URL such as https://app.example.org")
+		return fmt.Errorf("%s is no URL such as %s", name, example)
 	}
 	if u.Scheme == "http" && c.production() {
-		return fmt.Errorf("PUBLIC_URL has to be https when ENVIRONMENT is production")
+		return fmt.Errorf("%s has to be https when ENVIRONMENT is production", name)
 	}
 	return nil
 }

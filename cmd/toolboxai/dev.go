@@ -68,7 +68,7 @@ func (c *devCommand) Run(ctx context.Context) (err error) {
 	if services.redis != nil {
 		cfg.RedisURL = services.redis.URL()
 	}
-	if cfg, err = cfg.withChannels(c.Host, c.Port).withKeys(c.Data); err != nil {
+	if cfg, err = cfg.withChannels(c.Host, c.Port).withCallbacks(c.Host, c.Port).withKeys(c.Data); err != nil {
 		return err
 	}
 	s, err := open(ctx, cfg, logger, "dev", services.broker, true)
@@ -80,7 +80,7 @@ func (c *devCommand) Run(ctx context.Context) (err error) {
 	if err := migrate(ctx, cfg, logger, s.broker); err != nil {
 		return err
 	}
-	roles := []role{{"postgres", services.watch}, {"recorder", s.record}, {"dispatcher", s.dispatch}}
+	roles := []role{{"postgres", services.watch}, {"recorder", s.record}, {"dispatcher", s.dispatch}, {"callbacks", s.callbacks}}
 	if cfg.pusherWanted() {
 		roles = append(roles, role{"notifier", s.notify})
 	}

@@ -27,11 +27,12 @@ func (dispatcherCommand) Run(ctx context.Context) error {
 	return runRole(ctx, "dispatcher", true, (*system).dispatch)
 }
 
-// service returns the domain as the process called source speaks for it.
-func (s *system) service(source string, catalog *task.Catalog, queue task.Queue, gate task.Gate) (*task.Service, error) {
+// service returns the domain as the process called source speaks for it. Where callback is nil it takes no callback_url.
+func (s *system) service(source string, catalog *task.Catalog, queue task.Queue, gate task.Gate, callback func(url string) error) (*task.Service, error) {
 	return task.NewService(task.Config{
 		Log: s.broker.log, Queue: queue, Progress: s.broker.log, Archive: postgres.NewStaleReads(s.db), Catalog: catalog,
-		Names: privacy.NewNames(sparing{postgres.NewSchool(s.db)}, s.logger), Blobs: s.broker.blobs, Explainer: nats.NewDispatcherClient(s.broker.conn), Gate: gate, Source: source, Logger: s.logger,
+		Names: privacy.NewNames(sparing{postgres.NewSchool(s.db)}, s.logger), Blobs: s.broker.blobs, Explainer: nats.NewDispatcherClient(s.broker.conn), Gate: gate, Callback: callback,
+		Source: source, Logger: s.logger,
 	})
 }
 
@@ -63,7 +64,7 @@ func (s *system) dispatch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	service, err := s.service("/dispatcher", catalog, s.broker.queue, closed{})
+	service, err := s.service("/dispatcher", catalog, s.broker.queue, closed{}, nil)
 	if err != nil {
 		return err
 	}

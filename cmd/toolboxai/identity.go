@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/url"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"github.com/toolboxai/orchestrator/internal/apikey"
 	"github.com/toolboxai/orchestrator/internal/auth"
 	"github.com/toolboxai/orchestrator/internal/breaker"
+	"github.com/toolboxai/orchestrator/internal/callback"
 	"github.com/toolboxai/orchestrator/internal/limit"
 	"github.com/toolboxai/orchestrator/internal/mail"
 	"github.com/toolboxai/orchestrator/internal/policy"
@@ -41,6 +41,7 @@ type identity struct {
 	mails       *mail.Queue
 	tickets     *ticket.Service
 	breakers    *breaker.Registry
+	webhooks    *callback.Service
 }
 
 // identify composes it. It connects to nothing yet.
@@ -50,9 +51,9 @@ func (s *system) identify() (*identity, error) {
 	if id.keyring, err = s.cfg.keyring(); err != nil {
 		return nil, &usageError{err}
 	}
-	box, err := secret.New(s.cfg.EncryptionKey, s.cfg.EncryptionBefore...)
+	box, err := s.cfg.box()
 	if err != nil {
-		return nil, &usageError{fmt.Errorf("ENCRYPTION_KEY: %w", err)}
+		return nil, err
 	}
 	if id.revocations, err = nats.NewRevocations(s.broker.js, s.logger); err != nil {
 		return nil, err
@@ -84,6 +85,9 @@ func (s *system) identify() (*identity, error) {
 		return nil, err
 	}
 	if id.keyCheck, err = apikey.NewAuthenticator(apikey.AuthenticatorConfig{Store: keys, Box: box, Revocations: id.revoked, Logger: s.logger}); err != nil {
+		return nil, err
+	}
+	if id.webhooks, err = s.webhooks(box); err != nil {
 		return nil, err
 	}
 	id.privacy, err = privacy.NewService(privacy.Config{Records: s.db, Revoke: id.accounts.RevokeUser, Audit: record, Logger: s.logger})
@@ -142,7 +146,7 @@ func (u unsent) Send(ctx context.Context, m mail.Message) error {
 func (id *identity) serve(cfg *api.Config) {
 	cfg.Verifier, cfg.Authenticator, cfg.Sharing, cfg.Students = id.verifier, id.keyCheck, id.schools, id.schools
 	cfg.Accounts, cfg.Directory, cfg.Keys, cfg.Privacy, cfg.JWKS = id.accounts, id.schools, id.keys, id.privacy, id.keyring.JWKS()
-	cfg.Tickets = id.tickets
+	cfg.Tickets, cfg.Webhooks = id.tickets, id.webhooks
 }
 
 // roles returns what runs beside the HTTP server.

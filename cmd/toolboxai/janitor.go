@@ -38,7 +38,7 @@ func (s *system) janitor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	service, err := s.service("/janitor", catalog, s.broker.queue, nil)
+	service, err := s.service("/janitor", catalog, s.broker.queue, nil, nil)
 	if err != nil {
 		return err
 	}

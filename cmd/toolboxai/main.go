@@ -39,6 +39,7 @@ type commands struct {
 	Dispatcher dispatcherCommand `cmd:"" help:"Decide whose task is next, tick schedules, replay dead letters in bulk."`
 	Recorder   recorderCommand   `cmd:"" help:"Copy the log into Postgres."`
 	Notifier   notifierCommand   `cmd:"" help:"Tell subscribers through Pusher channels."`
+	Callbacks  callbacksCommand  `cmd:"" help:"Tell webhooks by HTTP."`
 	Migrate    migrateCommand    `cmd:"" help:"Make or change streams, consumers and tables. Run it before the other roles, once for each release."`
 
 	Tasks       tasksCommand       `cmd:"" help:"Submit, show, list, follow and cancel tasks."`

@@ -104,7 +104,11 @@ func (s *system) serveAPI(ctx context.Context, listener net.Listener) error {
 	}
 	intake := &intake{Queue: s.broker.queue, full: gate.Full}
 	news := nats.NewNewsfeed(s.broker.conn, nats.NewsfeedConfig{Logger: s.logger})
-	service, err := s.service("/api", catalog, intake, ruled{gate, policies})
+	id, err := s.identify()
+	if err != nil {
+		return err
+	}
+	service, err := s.service("/api", catalog, intake, ruled{gate, policies}, id.webhooks.CheckURL)
 	if err != nil {
 		return err
 	}
@@ -116,10 +120,6 @@ func (s *system) serveAPI(ctx context.Context, listener net.Listener) error {
 	defer fleet.Close()
 	record := s.auditStream()
 	schedules, campaigns, err := s.books(service, record)
-	if err != nil {
-		return err
-	}
-	id, err := s.identify()
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 const (
 	maxAllowed = 256
 	maxHost    = 253 // characters of a host name
+	anyPort    = 0   // stands for all ports; no URL has it
 )
 
 // Allow lists the exceptions from the rule that callbacks go to public addresses by https. The zero value and nil make none. It is
@@ -26,8 +27,8 @@ type Allow struct {
 //
 //   - A network (10.1.0.0/16, fd00:7::/64) or an address: receivers may have addresses in it.
 //   - A host name (hooks.school.example), optionally with a port: the receiver of exactly this name may be spoken to by http as well, may
-//     have a private, loopback or CGNAT address, and may listen on that port, beside the usual ones. A name never opens link-local
-//     addresses, where clouds have their metadata: that takes a network.
+//     have a private, loopback or CGNAT address, and may listen on that port, or on any where it is *, beside the usual ones. A name
+//     never opens link-local addresses, where clouds have their metadata: that takes a network.
 //
 // The error names the entry that is wrong.
 func ParseAllow(text string) (*Allow, error) {
@@ -68,10 +69,10 @@ func (a *Allow) add(entry string) error {
 	ports := []uint16{80}
 	if found {
 		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil || n == 0 {
+		if (err != nil || n == 0) && port != "*" {
 			return errors.New("has a port that is none")
 		}
-		ports = append(ports, uint16(n))
+		ports = append(ports, uint16(n)) // anyPort for *
 	}
 	a.names[name] = append(a.names[name], ports...)
 	return nil
@@ -88,7 +89,7 @@ func (a *Allow) byName(host string) bool {
 
 // port reports whether receivers of the name may listen on a port.
 func (a *Allow) port(host string, port uint16) bool {
-	return port == 443 || port == 8443 || a.byName(host) && slices.Contains(a.names[host], port)
+	return port == 443 || port == 8443 || a.byName(host) && (slices.Contains(a.names[host], port) || slices.Contains(a.names[host], anyPort))
 }
 
 // refuse says why a host must not be called at an address, or returns "".

@@ -90,9 +90,22 @@ func TestCheckURL_TakesWhatTheOperatorAllows(t *testing.T) {
 	}
 }
 
+func TestCheckURL_TakesAnyPortWhereTheOperatorSaysSo(t *testing.T) {
+	t.Parallel()
+	a := allow(t, "localhost:*")
+	for text, ok := range map[string]bool{
+		"http://localhost:3000/": true, "http://localhost/": true, "https://LocalHost:65535/x": true,
+		"http://localhost:0/": false, "http://localhost:/": false, "http://a.localhost:3000/": false, "http://127.0.0.1:3000/": false, "https://hooks.example.org:3000/": false,
+	} {
+		if _, err := callback.CheckURL("url", text, a); (err == nil) != ok {
+			t.Errorf("%s: got %v", text, err)
+		}
+	}
+}
+
 func TestParseAllow_NamesTheEntryThatIsWrong(t *testing.T) {
 	t.Parallel()
-	for _, entry := range []string{"10.0.0.0/33", "a..b", "-", "host:0", "host:65536", "host:x", "fe80::1%eth0", "::ffff:10.0.0.0/104", "https://host", "a/b", "127.1", "*.example.org"} {
+	for _, entry := range []string{"10.0.0.0/33", "a..b", "-", "host:0", "host:*x", "10.0.0.1:*", "host:65536", "host:x", "fe80::1%eth0", "::ffff:10.0.0.0/104", "https://host", "a/b", "127.1", "*.example.org"} {
 		if _, err := callback.ParseAllow("good.example.org," + entry); err == nil || !strings.Contains(err.Error(), entry) {
 			t.Errorf("%s: got %v", entry, err)
 		}

@@ -10,6 +10,7 @@
 {{- $of := dict
   "api" (concat $broker (list "DATABASE_URL" "REDIS_URL" "JWT_SECRET_KEY" "JWT_PREVIOUS_KEYS" "ENCRYPTION_KEY" "ENCRYPTION_PREVIOUS_KEYS" "SMTP_PASSWORD" "SENTRY_DSN" "PUSHER_SECRET"))
   "dispatcher" (concat $broker (list "DATABASE_URL" "SENTRY_DSN"))
+  "callbacks" (concat $broker (list "DATABASE_URL" "ENCRYPTION_KEY" "ENCRYPTION_PREVIOUS_KEYS" "SENTRY_DSN"))
   "migrate" (concat $broker (list "DATABASE_URL"))
   "notifier" (concat $broker (list "PUSHER_SECRET" "SENTRY_DSN"))
   "recorder" (concat $broker (list "DATABASE_URL" "REDIS_URL" "SENTRY_DSN"))
