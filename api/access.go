@@ -60,6 +60,7 @@ func accessToLive() map[string]auth.Rule {
 	return map[string]auth.Rule{
 		"GetEvents":               {Admin: tenant, Teacher: tenant, Student: own, Parent: own, Scope: auth.TasksRead, Group: groupStream},
 		"AuthorizeChannel":        {Admin: tenant, Teacher: tenant, Student: shared, Parent: shared, Scope: auth.TasksRead, Group: groupRead},
+		"ReceiveChannelEvents":    {Public: true, Class: limit.ClassPublic, Group: groupWrite}, // its signature proves who sends it
 		"AuthenticateChannelUser": {Admin: own, Teacher: own, Student: own, Parent: own, Group: groupRead},
 		"IssueTicket":             {Admin: own, Teacher: own, Student: own, Parent: own, Scope: auth.TasksRead, Group: groupWrite},
 	}
@@ -120,6 +121,14 @@ func accessToPages() map[string]auth.Rule {
 		"/": page, documentPath: page, docsPath: page, docsPath + "/*": page,
 		"/metrics": {Public: true}, "/health": {Public: true}, "/health/live": {Public: true}, "/health/ready": {Public: true},
 	}
+}
+
+// accessToSockets says who may open a WebSocket, by its route: who may open GET /events. Each subscription is held against its object, a
+// task's as GET /tasks/{id}/events is.
+func accessToSockets() map[string]auth.Rule {
+	const shared, tenant = auth.Shared, auth.Tenant
+	rule := auth.Rule{Admin: tenant, Teacher: tenant, Student: shared, Parent: shared, Scope: auth.TasksRead, Group: groupStream}
+	return map[string]auth.Rule{contentSocketPath: rule, robloxSocketPath: rule, agentSocketPath: rule}
 }
 
 // accessToSignIn is open to API keys nowhere: a key that leaks must not become a session.

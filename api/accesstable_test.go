@@ -109,7 +109,7 @@ func TestDocument_SaysWhoMay(t *testing.T) {
 // TestAccessPage_IsWhatTheTableSays holds docs/ACCESS.md against the served document. UPDATE_GOLDEN=1 writes it.
 func TestAccessPage_IsWhatTheTableSays(t *testing.T) {
 	t.Parallel()
-	page := accessPage(newKit(t).operations())
+	page := accessPage(newKit(t).operations(), socketAccess(t))
 	file := filepath.Join("..", "docs", "ACCESS.md")
 	if os.Getenv("UPDATE_GOLDEN") != "" {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -144,7 +144,25 @@ factor that their role demands, or a password of their own in place of a tempora
 Submissions count against their kind's: content, quiz, terrain, script, code_review, roblox, or generation for any other.
 `
 
-func accessPage(operations []operation) []byte {
+// socketAccess returns the WebSockets as if they were operations, by path.
+func socketAccess(t *testing.T) []operation {
+	t.Helper()
+	data, err := json.Marshal(api.SocketAccess())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found map[string]*access
+	if err := json.Unmarshal(data, &found); err != nil {
+		t.Fatal(err)
+	}
+	var all []operation
+	for _, path := range slices.Sorted(maps.Keys(found)) {
+		all = append(all, operation{Method: "GET", Path: path, Access: found[path]})
+	}
+	return all
+}
+
+func accessPage(operations, sockets []operation) []byte {
 	var b bytes.Buffer
 	b.WriteString(accessHead)
 	byTag := map[string][]operation{}
@@ -154,27 +172,32 @@ func accessPage(operations []operation) []byte {
 		}
 	}
 	for _, tag := range slices.Sorted(maps.Keys(byTag)) {
-		fmt.Fprintf(&b, "\n## %s\n\n| operation | platform admin | admin | teacher | student | parent | API key scope | needs | counted |\n|---|---|---|---|---|---|---|---|---|\n", tag)
-		for _, op := range byTag[tag] {
-			a := op.Access
-			cells := []string{"`" + op.Method + " " + op.Path + "`"}
-			for _, role := range auth.Roles() {
-				reach := cmp.Or(a.Roles[string(role)], "–")
-				if a.Public {
-					reach = "anybody"
-				}
-				cells = append(cells, reach)
-			}
-			var needs []string
-			if a.StepUp {
-				needs = append(needs, "fresh")
-			}
-			if a.BeforeEnrolment {
-				needs = append(needs, "enrol")
-			}
-			cells = append(cells, strings.Join(a.Scopes, ", "), strings.Join(needs, ", "), strings.Join(a.Limits, ", "))
-			fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
-		}
+		accessRows(&b, tag, byTag[tag])
 	}
+	accessRows(&b, "WebSockets, outside of /api/v1", sockets)
 	return b.Bytes()
+}
+
+func accessRows(b *bytes.Buffer, title string, operations []operation) {
+	fmt.Fprintf(b, "\n## %s\n\n| operation | platform admin | admin | teacher | student | parent | API key scope | needs | counted |\n|---|---|---|---|---|---|---|---|---|\n", title)
+	for _, op := range operations {
+		a := op.Access
+		cells := []string{"`" + op.Method + " " + op.Path + "`"}
+		for _, role := range auth.Roles() {
+			reach := cmp.Or(a.Roles[string(role)], "–")
+			if a.Public {
+				reach = "anybody"
+			}
+			cells = append(cells, reach)
+		}
+		var needs []string
+		if a.StepUp {
+			needs = append(needs, "fresh")
+		}
+		if a.BeforeEnrolment {
+			needs = append(needs, "enrol")
+		}
+		cells = append(cells, strings.Join(a.Scopes, ", "), strings.Join(needs, ", "), strings.Join(a.Limits, ", "))
+		fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
+	}
 }

@@ -1556,6 +1556,18 @@ type GetEventsParams struct {
 // GetEventsParamsScope defines parameters for GetEvents.
 type GetEventsParamsScope string
 
+// ReceiveChannelEventsJSONBody defines parameters for ReceiveChannelEvents.
+type ReceiveChannelEventsJSONBody = json.RawMessage
+
+// ReceiveChannelEventsParams defines parameters for ReceiveChannelEvents.
+type ReceiveChannelEventsParams struct {
+	// XPusherKey The key of the app.
+	XPusherKey string `json:"X-Pusher-Key,omitempty"`
+
+	// XPusherSignature The hex HMAC-SHA256 of the body under the secret of the app.
+	XPusherSignature string `json:"X-Pusher-Signature,omitempty"`
+}
+
 // CreateScheduleParams defines parameters for CreateSchedule.
 type CreateScheduleParams struct {
 	// IdempotencyKey 1 to 255 printable ASCII characters of your choice, new for each thing to be done.
@@ -1795,6 +1807,9 @@ type AuthenticateChannelUserJSONRequestBody = ChannelUserRequest
 
 // AuthenticateChannelUserFormdataRequestBody defines body for AuthenticateChannelUser for application/x-www-form-urlencoded ContentType.
 type AuthenticateChannelUserFormdataRequestBody = ChannelUserRequest
+
+// ReceiveChannelEventsJSONRequestBody defines body for ReceiveChannelEvents for application/json ContentType.
+type ReceiveChannelEventsJSONRequestBody = ReceiveChannelEventsJSONBody
 
 // CreateScheduleJSONRequestBody defines body for CreateSchedule for application/json ContentType.
 type CreateScheduleJSONRequestBody = ScheduleDefinition
@@ -2071,6 +2086,9 @@ type ServerInterface interface {
 	// AuthenticateChannelUser Sign a connection in
 	// (POST /pusher/user-auth)
 	AuthenticateChannelUser(ctx echo.Context) error
+	// ReceiveChannelEvents Take a webhook of the server of channels
+	// (POST /pusher/webhook)
+	ReceiveChannelEvents(ctx echo.Context, params ReceiveChannelEventsParams) error
 	// ListSchedules List the tenant's schedules by name
 	// (GET /schedules)
 	ListSchedules(ctx echo.Context) error
@@ -3503,6 +3521,50 @@ func (w *ServerInterfaceWrapper) AuthenticateChannelUser(ctx echo.Context) error
 	return err
 }
 
+// ReceiveChannelEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) ReceiveChannelEvents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReceiveChannelEventsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Pusher-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Pusher-Key")]; found {
+		var XPusherKey string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Pusher-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Pusher-Key", valueList[0], &XPusherKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Pusher-Key: %s", err))
+		}
+
+		params.XPusherKey = XPusherKey
+	}
+	// ------------- Optional header parameter "X-Pusher-Signature" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Pusher-Signature")]; found {
+		var XPusherSignature string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Pusher-Signature, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Pusher-Signature", valueList[0], &XPusherSignature, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Pusher-Signature: %s", err))
+		}
+
+		params.XPusherSignature = XPusherSignature
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReceiveChannelEvents(ctx, params)
+	return err
+}
+
 // ListSchedules converts echo context to params.
 func (w *ServerInterfaceWrapper) ListSchedules(ctx echo.Context) error {
 	var err error
@@ -4706,6 +4768,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/events", wrapper.GetEvents, options.OperationMiddlewares["GetEvents"]...)
 	router.POST(options.BaseURL+"/pusher/auth", wrapper.AuthorizeChannel, options.OperationMiddlewares["AuthorizeChannel"]...)
 	router.POST(options.BaseURL+"/pusher/user-auth", wrapper.AuthenticateChannelUser, options.OperationMiddlewares["AuthenticateChannelUser"]...)
+	router.POST(options.BaseURL+"/pusher/webhook", wrapper.ReceiveChannelEvents, options.OperationMiddlewares["ReceiveChannelEvents"]...)
 	router.POST(options.BaseURL+"/stream-tickets", wrapper.IssueTicket, options.OperationMiddlewares["IssueTicket"]...)
 	router.GET(options.BaseURL+"/agents", wrapper.ListAgents, options.OperationMiddlewares["ListAgents"]...)
 	router.GET(options.BaseURL+"/schedules", wrapper.ListSchedules, options.OperationMiddlewares["ListSchedules"]...)
@@ -7807,6 +7870,46 @@ func (response AuthenticateChannelUserdefaultJSONResponse) VisitAuthenticateChan
 	return err
 }
 
+type ReceiveChannelEventsRequestObject struct {
+	Params ReceiveChannelEventsParams
+	Body   *ReceiveChannelEventsJSONRequestBody
+}
+
+type ReceiveChannelEventsResponseObject interface {
+	VisitReceiveChannelEventsResponse(w http.ResponseWriter) error
+}
+
+type ReceiveChannelEvents200JSONResponse DoneAnswer
+
+func (response ReceiveChannelEvents200JSONResponse) VisitReceiveChannelEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveChannelEventsdefaultJSONResponse struct {
+	Body       ProblemAnswer
+	StatusCode int
+}
+
+func (response ReceiveChannelEventsdefaultJSONResponse) VisitReceiveChannelEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSchedulesRequestObject struct {
 }
 
@@ -10344,6 +10447,9 @@ type StrictServerInterface interface {
 	// AuthenticateChannelUser Sign a connection in
 	// (POST /pusher/user-auth)
 	AuthenticateChannelUser(ctx context.Context, request AuthenticateChannelUserRequestObject) (AuthenticateChannelUserResponseObject, error)
+	// ReceiveChannelEvents Take a webhook of the server of channels
+	// (POST /pusher/webhook)
+	ReceiveChannelEvents(ctx context.Context, request ReceiveChannelEventsRequestObject) (ReceiveChannelEventsResponseObject, error)
 	// ListSchedules List the tenant's schedules by name
 	// (GET /schedules)
 	ListSchedules(ctx context.Context, request ListSchedulesRequestObject) (ListSchedulesResponseObject, error)
@@ -13051,6 +13157,54 @@ func (sh *strictHandler) AuthenticateChannelUser(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(AuthenticateChannelUserResponseObject); ok {
 		return validResponse.VisitAuthenticateChannelUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReceiveChannelEvents operation middleware
+func (sh *strictHandler) ReceiveChannelEvents(ctx echo.Context, params ReceiveChannelEventsParams) error {
+	var request ReceiveChannelEventsRequestObject
+
+	request.Params = params
+
+	var body ReceiveChannelEventsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReceiveChannelEvents(ctx.Request().Context(), request.(ReceiveChannelEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReceiveChannelEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReceiveChannelEventsResponseObject); ok {
+		return validResponse.VisitReceiveChannelEventsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

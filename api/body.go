@@ -48,9 +48,10 @@ func tooLarge(limit int64) error {
 		Details: []fault.Detail{{Field: "body", Reason: fmt.Sprintf("at most %d bytes are allowed", limit)}}}
 }
 
-// readBody reads the whole body, which admit has bounded.
+// readBody reads the whole body, which admit has bounded. Memory for a large one is taken as it comes: anybody may announce one.
 func readBody(r *http.Request) ([]byte, error) {
-	if r.ContentLength > 0 {
+	_, here := r.Body.(received)
+	if r.ContentLength > 0 && (here || r.ContentLength <= maxBody) {
 		raw := make([]byte, r.ContentLength)
 		if _, err := io.ReadFull(r.Body, raw); err != nil {
 			return nil, readFault(err)
@@ -67,7 +68,7 @@ func readBody(r *http.Request) ([]byte, error) {
 // takesItsTime reports whether a body is to come that is received before the request takes a place. Batches, which are large and sent by
 // teachers alone, have theirs while they are received: it bounds how many are in memory.
 func (op *operation) takesItsTime() bool {
-	return op != nil && op.body != nil && op.body.limit <= maxBody
+	return op != nil && op.body != nil && op.body.limit < maxBatchBody
 }
 
 // received is a body that is there.

@@ -23,11 +23,13 @@ type call struct {
 	ip        netip.Addr      // of the client; invalid where the connection has none
 	agent     string          // the client's User-Agent, cut to maxAgent
 	operation *operation      // nil where the contract has none
+	rule      auth.Rule       // who may
 	principal *auth.Principal // nil on public routes
 	proof     proof           // what the principal follows from
 	reach     auth.Reach      // how far they reach with this operation
 	verdict   *limit.Verdict  // the tightest of the limits that were asked; nil for none
-	stream    bool            // the client accepts server-sent events
+	stream    bool            // the answer stays open: the client accepts server-sent events, or asks for a WebSocket
+	socket    bool            // the route is a WebSocket's
 	header    http.Header     // of the answer
 	control   *http.ResponseController
 	fault     error // what the answer was made from, for the access log

@@ -125,3 +125,24 @@ func (s *Server) AuthenticateChannelUser(ctx context.Context, r AuthenticateChan
 func noPush() error {
 	return fault.New(fault.NotFound, "this server pushes nothing: PUSHER_APP_ID is not set; follow GET /tasks/{id}/events instead")
 }
+
+// PushEvents takes what the server of channels tells by webhooks.
+type PushEvents interface {
+	// Receive takes a webhook, given its headers X-Pusher-Key and X-Pusher-Signature and its body as it was sent. It does not wait for anything.
+	// Unauthorized when nobody who has the app's secret signed it, or it is old; Invalid; TooLarge.
+	Receive(ctx context.Context, key, signature string, body []byte) error
+}
+
+// ReceiveChannelEvents implements StrictServerInterface.
+func (s *Server) ReceiveChannelEvents(ctx context.Context, r ReceiveChannelEventsRequestObject) (ReceiveChannelEventsResponseObject, error) {
+	if s.cfg.PushEvents == nil {
+		return nil, noPush()
+	}
+	if r.Body == nil {
+		return nil, fault.InvalidField("body", "is missing")
+	}
+	if err := s.cfg.PushEvents.Receive(ctx, r.Params.XPusherKey, r.Params.XPusherSignature, *r.Body); err != nil {
+		return nil, err
+	}
+	return ReceiveChannelEvents200JSONResponse(done(ctx, "it was taken")), nil
+}

@@ -16,6 +16,7 @@ import (
 // Body limits in bytes.
 const (
 	maxBody      = 256 << 10
+	maxRawBody   = 1 << 20
 	maxBatchBody = 8 << 20
 )
 
@@ -27,8 +28,11 @@ type contract struct {
 	batchItem  *jsonschema.Schema
 }
 
-// bodyKey says of an operation how many bytes its body may have, where that is less than maxBody.
-const bodyKey = "x-max-body"
+// Keys of operations about their bodies.
+const (
+	bodyKey = "x-max-body" // how many bytes it may have, where that is less than maxBody, or its handler checks it
+	rawKey  = "x-raw-body" // its handler checks it, as it was sent: a signature is over its bytes
+)
 
 type route struct{ method, path string }
 
@@ -158,11 +162,18 @@ func (c *compilation) requestBody(op *operation, at string, operationNode object
 	op.body = &body{limit: maxBody, mediaTypes: slices.Sorted(maps.Keys(content))}
 	op.body.required, _ = node["required"].(bool)
 	if stated, ok := operationNode[bodyKey].(json.Number); ok {
+		most := int64(maxBody)
+		if operationNode[rawKey] == true {
+			most = maxRawBody
+		}
 		limit, err := stated.Int64()
-		if err != nil || limit < 1 || limit > maxBody {
-			return fmt.Errorf("%s is %s, must be 1 to %d", bodyKey, stated, maxBody)
+		if err != nil || limit < 1 || limit > most {
+			return fmt.Errorf("%s is %s, must be 1 to %d", bodyKey, stated, most)
 		}
 		op.body.limit = limit
+	}
+	if operationNode[rawKey] == true {
+		return nil
 	}
 	if operationNode["operationId"] == "SubmitBatch" {
 		op.body.limit = maxBatchBody

@@ -122,6 +122,8 @@ func (s *school) Readable(_ context.Context, p auth.Principal, _, task string) (
 }
 
 func (s *school) SharedTasks(_ context.Context, p auth.Principal) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.shared[p.UserID], s.err
 }
 

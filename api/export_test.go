@@ -35,7 +35,22 @@ func (s *Server) Guarded(r *http.Request, path string) (guarded, bare func() err
 	return run(through), run(nothing)
 }
 
+// SocketAccess returns who may open which WebSocket, as x-access says it of an operation.
+func SocketAccess() map[string]any {
+	out := map[string]any{}
+	for path, rule := range accessToSockets() {
+		out[path] = describeRule(rule, "")
+	}
+	return out
+}
+
 // LimitAccount counts a try to sign in.
 func (s *Server) LimitAccount(ctx context.Context, login string) error {
 	return s.limitAccount(ctx, login)
+}
+
+// ParseSocketRequest reads a client's message.
+func ParseSocketRequest(text []byte) (task, scope string, err error) {
+	m, err := parseSocketRequest(text)
+	return m.TaskID, m.Scope, err
 }

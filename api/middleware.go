@@ -106,6 +106,12 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 		} else if page, ok := s.pages[c.Path()]; ok {
 			rule = page
 		}
+		call.rule = rule
+		if _, call.socket = s.sockets[c.Path()]; call.socket {
+			if err := s.checkHandshake(r, call); err != nil {
+				return err
+			}
+		}
 		at := place{of: s.placesOf(rule, call)}
 		if err := at.take(r.Context()); err != nil {
 			return err

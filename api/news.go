@@ -19,6 +19,8 @@ type News interface {
 	// Tenant delivers a tenant's events behind a place in the log, each once, in order; math.MaxUint64 is what comes from now on. When news is
 	// closed before ctx ends, reason says why: NotFound when events behind that place are not there any more.
 	Tenant(ctx context.Context, tenant string, after uint64) (news <-chan events.Event, reason func() error, err error)
+	// Task is Tenant for one task.
+	Task(ctx context.Context, tenant, task string, after uint64) (news <-chan events.Event, reason func() error, err error)
 	// History returns at most limit events of a tenant behind a place in the log, oldest first, and where to go on: behind the last of them or,
 	// where there are no more, at the log's end. NotFound as above.
 	History(ctx context.Context, tenant string, after uint64, limit int) (found []events.Event, next uint64, more bool, err error)
@@ -30,7 +32,7 @@ const (
 	scopeOrg = "org"
 	// newsScan bounds how many of a tenant's events one page of a user's looks at.
 	newsScan = 4 * 500
-	// maxOwners is how many tasks' owners a server remembers. The others are looked up.
+	// maxOwners is of how many tasks a server remembers whose they are. The others are looked up.
 	maxOwners = 20_000
 )
 
@@ -205,39 +207,47 @@ func (f *frames) place(reset bool, seq uint64) error {
 	}{seq})
 }
 
-// owners remembers whose tasks are. It is safe for concurrent use.
+// owners remembers of tasks what their events do not say. It is safe for concurrent use.
 type owners struct {
 	mu    sync.Mutex
-	known map[string]string
+	known map[string]about
 }
+
+// about is what tells whom an event concerns. It is empty when the task is not there any more.
+type about struct{ owner, kind string }
 
 // of returns whose task an event is about; nobody's when the task is not there any more.
 func (o *owners) of(ctx context.Context, tasks Tasks, e events.Event) (string, error) {
+	found, err := o.about(ctx, tasks, e)
+	return found.owner, err
+}
+
+func (o *owners) about(ctx context.Context, tasks Tasks, e events.Event) (about, error) {
 	key := e.Tenant + "." + e.Task
 	o.mu.Lock()
-	owner, ok := o.known[key]
+	found, ok := o.known[key]
 	o.mu.Unlock()
 	if ok {
-		return owner, nil
+		return found, nil
 	}
 	var queued events.Queued
 	if e.Type == events.TypeQueued && json.Unmarshal(e.Data, &queued) == nil {
-		owner = queued.UserID
+		found = about{queued.UserID, queued.Kind}
 	} else {
 		t, err := tasks.Get(ctx, e.Tenant, e.Task)
 		if fault.Is(err, fault.NotFound) {
-			return "", nil
+			return about{}, nil
 		}
 		if err != nil {
-			return "", err
+			return about{}, err
 		}
-		owner = t.UserID
+		found = about{t.UserID, t.Kind}
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.known == nil || len(o.known) >= maxOwners {
-		o.known = map[string]string{}
+		o.known = map[string]about{}
 	}
-	o.known[key] = owner
-	return owner, nil
+	o.known[key] = found
+	return found, nil
 }

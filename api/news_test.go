@@ -91,6 +91,14 @@ func (n *news) History(_ context.Context, tenant string, after uint64, limit int
 }
 
 func (n *news) Tenant(ctx context.Context, tenant string, after uint64) (<-chan events.Event, func() error, error) {
+	return n.read(ctx, tenant, "", after)
+}
+
+func (n *news) Task(ctx context.Context, tenant, id string, after uint64) (<-chan events.Event, func() error, error) {
+	return n.read(ctx, tenant, id, after)
+}
+
+func (n *news) read(ctx context.Context, tenant, id string, after uint64) (<-chan events.Event, func() error, error) {
 	if after == math.MaxUint64 {
 		after, _ = n.Head(ctx)
 	}
@@ -107,6 +115,9 @@ func (n *news) Tenant(ctx context.Context, tenant string, after uint64) (<-chan 
 				return
 			}
 			for _, e := range found {
+				if id != "" && e.Task != id {
+					continue
+				}
 				select {
 				case out <- e:
 					after = e.Seq

@@ -29,6 +29,9 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain)
 	defer cancel()
 	err := srv.Shutdown(drain)
+	if left := s.upgraded.wait(drain); left > 0 {
+		err = errors.Join(err, fmt.Errorf("stop http: %d WebSockets are open after %v", left, s.cfg.Drain))
+	}
 	if err != nil {
 		err = errors.Join(fmt.Errorf("stop http: requests were cut off after %v: %w", s.cfg.Drain, err), srv.Close())
 	}

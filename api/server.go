@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -105,6 +106,8 @@ type Config struct {
 	Tickets   Tickets
 	News      News
 	Push      Push // nil: nothing is pushed
+	// PushEvents takes webhooks of the server of channels; nil: none are taken.
+	PushEvents PushEvents
 	// Channels serves the clients of the Pusher protocol, and ChannelTriggers those who send to them; nil: somebody else does.
 	Channels, ChannelTriggers http.Handler
 
@@ -133,10 +136,12 @@ type Server struct {
 	contract *contract
 	checkup  *checkup
 	streams  *slots
+	upgraded upgraded
 	handler  *echo.Echo
 	stopping chan struct{} // closed when Run stops: streams end
 
 	pages     map[string]auth.Rule // by route: what is no operation
+	sockets   map[string]auth.Rule // those of pages that are WebSockets
 	bulkheads map[string]*places   // by Rule.Group
 	students  students
 	owners    owners
@@ -153,8 +158,9 @@ func newServer(cfg Config, rules map[string]auth.Rule) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, logger: cfg.Logger, streams: newSlots(cfg.MaxStreams), stopping: make(chan struct{}),
-		pages: accessToPages(), bulkheads: map[string]*places{}, students: students{port: cfg.Students},
+		pages: accessToPages(), sockets: accessToSockets(), bulkheads: map[string]*places{}, students: students{port: cfg.Students},
 	}
+	maps.Copy(s.pages, s.sockets)
 	for group, b := range cfg.Bulkheads {
 		s.bulkheads[group] = newPlaces(group, b)
 	}
@@ -300,6 +306,7 @@ func (s *Server) routes(doc object) error {
 		return err
 	}
 	s.mount(e)
+	s.mountSockets(e)
 	e.GET("/", s.getIndex)
 	e.GET("/health", strict.GetHealth)
 	e.GET("/health/live", strict.GetLiveness)

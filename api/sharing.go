@@ -38,21 +38,27 @@ func (s *Server) readable(ctx context.Context, id string) (auth.Principal, task.
 	if err != nil {
 		return p, task.Task{}, err
 	}
+	t, err := s.readableTo(ctx, p, reach, id)
+	return p, t, err
+}
+
+// readableTo is readable for p, who reaches so far.
+func (s *Server) readableTo(ctx context.Context, p auth.Principal, reach auth.Reach, id string) (task.Task, error) {
 	t, err := s.cfg.Tasks.Get(ctx, p.Tenant, id)
 	if err != nil {
-		return p, task.Task{}, err
+		return task.Task{}, err
 	}
 	may, err := s.reads(ctx, p, reach, t)
 	if err != nil {
-		return p, task.Task{}, err
+		return task.Task{}, err
 	}
 	if !may {
-		return p, task.Task{}, fault.New(fault.NotFound, "there is no task %q", clip(id))
+		return task.Task{}, fault.New(fault.NotFound, "there is no task %q", clip(id))
 	}
 	if err := s.noteAccess(ctx, p, t); err != nil {
-		return p, task.Task{}, err
+		return task.Task{}, err
 	}
-	return p, t, nil
+	return t, nil
 }
 
 // reads reports whether p, who reaches so far, may read t.
@@ -92,7 +98,7 @@ func (s *Server) reachesNow(ctx context.Context, tenant string) (p auth.Principa
 	case err != nil:
 		return p, auth.Nothing, "", err
 	}
-	reach, err = c.operation.rule.Decide(p, time.Now())
+	reach, err = c.rule.Decide(p, time.Now())
 	if err == nil {
 		p, err = p.ActIn(tenant)
 	}

@@ -45,12 +45,17 @@ func (s *Server) IssueTicket(ctx context.Context, _ IssueTicketRequestObject) (I
 	if err != nil {
 		return nil, err
 	}
-	return IssueTicket201JSONResponse(success(ctx, made, "it is good for one stream")), nil
+	return IssueTicket201JSONResponse(success(ctx, made, "it is good for one stream or WebSocket")), nil
+}
+
+// takesTicket reports whether a ticket may stand in the address.
+func (c *call) takesTicket() bool {
+	return c.socket || c.operation != nil && c.operation.query[paramTicket] != nil
 }
 
 // redeem returns found, or the proof that a ticket in r's address stands for.
 func (s *Server) redeem(r *http.Request, c *call, found proof) (proof, error) {
-	if c.operation == nil || c.operation.query[paramTicket] == nil {
+	if !c.takesTicket() {
 		return found, nil
 	}
 	given := r.URL.Query()[paramTicket]

@@ -45,7 +45,7 @@ func TestNewsfeed_FindsWhatItDidNotHear(t *testing.T) {
 		feed := runFeed(t, connect(t, broker), nats.NewsfeedConfig{Recheck: 50 * time.Millisecond}, func(f *nats.Newsfeed) {
 			nats.Lose(f, func(uint64) bool { return heard.Add(1)%7 == 3 })
 			if blind {
-				nats.Blind(f)
+				nats.BlindFeed(f)
 			}
 		})
 		tenant := fmt.Sprint("school-", blind)

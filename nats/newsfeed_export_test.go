@@ -3,8 +3,8 @@ package nats
 // Lose makes a feed drop live messages.
 func Lose(f *Newsfeed, lossy func(seq uint64) bool) { f.lossy = lossy }
 
-// Blind makes a feed believe that nothing is ever missing. Negative controls break with it what the sequences guard.
-func Blind(f *Newsfeed) { f.blind = true }
+// BlindFeed makes a feed believe that nothing is ever missing. Negative controls break with it what the sequences guard.
+func BlindFeed(f *Newsfeed) { f.blind = true }
 
 // Sloppy makes readers read the log before they listen. Negative controls break with it what the splice guards.
 func Sloppy(f *Newsfeed) { f.sloppy = true }

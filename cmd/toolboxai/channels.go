@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/toolboxai/orchestrator/internal/channels/httpapi"
 	"github.com/toolboxai/orchestrator/internal/channels/webhook"
 	"github.com/toolboxai/orchestrator/internal/pusher"
+	"github.com/toolboxai/orchestrator/internal/telemetry"
 	"github.com/toolboxai/orchestrator/nats"
 )
 
@@ -27,10 +29,15 @@ func (s *system) push(cfg *api.Config) ([]role, error) {
 		return nil, &usageError{err}
 	}
 	cfg.Push = pusher.Signer{Key: s.cfg.PusherKey, Secret: s.cfg.PusherSecret}
+	app := channels.App{ID: s.cfg.PusherAppID, Key: s.cfg.PusherKey, Secret: s.cfg.PusherSecret, ClientEvents: s.cfg.ChannelsClientEvents}
+	count, err := telemetry.CountChannelEvents(s.shown)
+	if err != nil {
+		return nil, err
+	}
+	cfg.PushEvents = channelEvents{app: app, count: count, logger: s.logger}
 	if !s.cfg.Channels {
 		return nil, nil
 	}
-	app := channels.App{ID: s.cfg.PusherAppID, Key: s.cfg.PusherKey, Secret: s.cfg.PusherSecret, ClientEvents: s.cfg.ChannelsClientEvents}
 	bus, err := nats.NewChannelBus(s.broker.js, app.ID)
 	if err != nil {
 		return nil, &usageError{fmt.Errorf("PUSHER_APP_ID: %w", err)}
@@ -56,4 +63,27 @@ func (s *system) push(cfg *api.Config) ([]role, error) {
 	}
 	cfg.Channels, cfg.ChannelTriggers = server, triggers
 	return append(roles, role{"channels", s.provisioned(func(ctx context.Context) error { return server.Run(ctx) })}), nil
+}
+
+// channelEvents takes webhooks of whoever serves the channels: it counts what they tell of.
+type channelEvents struct {
+	app    channels.App
+	count  func(event string)
+	logger *slog.Logger
+}
+
+// Receive implements api.PushEvents.
+func (c channelEvents) Receive(ctx context.Context, key, signature string, body []byte) error {
+	header := http.Header{}
+	header.Set("X-Pusher-Key", key)
+	header.Set("X-Pusher-Signature", signature)
+	found, err := webhook.Verify(c.app, header, body)
+	if err != nil {
+		return err
+	}
+	for _, e := range found {
+		c.count(e.Name)
+		c.logger.DebugContext(ctx, "channel event", "event", e.Name, "channel", e.Channel)
+	}
+	return nil
 }

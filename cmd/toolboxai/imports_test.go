@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"internal/schedule":       {"events", "internal/task", "internal/audit", "internal/fault"},
 	"internal/campaign":       {"events", "internal/task", "internal/audit", "internal/fault"},
 	"internal/chaos":          {"events"},
-	"internal/telemetry":      {"internal/task", "internal/fault"},
+	"internal/telemetry":      {"internal/task", "internal/notify", "internal/fault"},
 	"internal/auth":           {"internal/fault"},
 	"internal/secret":         {"internal/fault"},
 	"internal/breaker":        {"internal/fault"},

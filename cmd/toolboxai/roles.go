@@ -16,6 +16,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/toolboxai/orchestrator/api"
 	"github.com/toolboxai/orchestrator/events"
@@ -37,8 +38,9 @@ type system struct {
 	cfg    Config
 	logger *slog.Logger
 	broker *broker
-	db     *postgres.DB // nil where the role does not need it
-	model  llm.Client   // nil: the worker chooses it
+	db     *postgres.DB         // nil where the role does not need it
+	model  llm.Client           // nil: the worker chooses it
+	shown  *prometheus.Registry // at /metrics
 }
 
 // open connects to what a role needs. Neither the broker nor Postgres has to be there yet. The caller calls close.
@@ -52,7 +54,7 @@ func open(ctx context.Context, cfg Config, logger *slog.Logger, name string, emb
 	if err != nil {
 		return nil, err
 	}
-	s := &system{cfg: cfg, logger: logger, broker: b}
+	s := &system{cfg: cfg, logger: logger, broker: b, shown: telemetry.NewRegistry(version, nats.NewDispatcherClient(b.conn))}
 	if withDB {
 		s.db, err = postgres.Open(ctx, postgres.Config{URL: cfg.DatabaseURL, Head: b.head, Logger: logger})
 		if err != nil {
@@ -170,7 +172,7 @@ func (s *system) serveAPI(ctx context.Context, listener net.Listener) error {
 
 // metrics serves what monitoring asks for. Every role tells the dispatcher's figures: which one is scraped does not matter.
 func (s *system) metrics() http.Handler {
-	return telemetry.Handler(telemetry.NewRegistry(version, nats.NewDispatcherClient(s.broker.conn)))
+	return telemetry.Handler(s.shown)
 }
 
 // provisioned returns run as it begins once the broker has its streams and buckets, and again when it ended because they were not there: an
@@ -333,6 +335,12 @@ func (s *system) notify(ctx context.Context) error {
 	}
 	notifier, err := notify.New(notify.Config{Feed: feed, Progress: progress{s.broker.log}, Lookup: s.broker.log, Sender: sender, Log: s.logger})
 	if err != nil {
+		return err
+	}
+	if err := telemetry.AddNotifier(s.shown, telemetry.Notifier{Stats: notifier.Stats, Active: feed.Active, Behind: func(ctx context.Context) (uint64, error) {
+		lag, err := feed.Lag(ctx)
+		return lag.Events, err
+	}}); err != nil {
 		return err
 	}
 	return notifier.Run(ctx)
