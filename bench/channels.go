@@ -247,7 +247,7 @@ func dialSubscriber(address, path string) (*subscriber, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	res, err := http.ReadResponse(s.in, nil)
+	res, err := http.ReadResponse(s.in, nil) //nolint:bodyclose // an answer of 101 has none
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
