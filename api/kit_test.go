@@ -152,6 +152,7 @@ func newKitOf(t testing.TB, kinds []task.Kind, change ...func(*api.Config)) *kit
 	}
 	k.identity.parts(&cfg)
 	cfg.Push = pusher.Signer{Key: "app-key", Secret: "app-secret"}
+	cfg.PushEvents = anyWebhook{}
 	for _, c := range change {
 		c(&cfg)
 	}

@@ -41,17 +41,11 @@ func wsBubble(t *testing.T, test func(t *testing.T, k *wsKit), change ...func(*a
 	})
 }
 
-// made is a task of a user in the log of many tasks, and in that of the kit when the user is ada and the kind a quiz.
-func (k *wsKit) made(kind, user string) string {
+// made is a quiz of ada's, in the log of many tasks and in that of the kit.
+func (k *wsKit) made() string {
 	k.t.Helper()
-	id := ""
-	switch kind {
-	case "quiz":
-		id = k.submit().ID
-	default:
-		id = k.lesson(`{}`).ID
-	}
-	k.news.tell(k.t, "school", id, events.Queued{Kind: kind, Input: []byte(`{}`), Priority: events.Normal, Dispatch: 1, UserID: user})
+	id := k.submit().ID
+	k.news.tell(k.t, "school", id, events.Queued{Kind: "quiz", Input: []byte(`{}`), Priority: events.Normal, Dispatch: 1, UserID: "ada"})
 	return id
 }
 

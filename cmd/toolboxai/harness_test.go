@@ -35,6 +35,8 @@ func TestMain(m *testing.M) {
 		os.Exit(runBroker(os.Args[1], os.Args[2]))
 	case "configured broker":
 		os.Exit(runConfiguredBroker(os.Args[1], os.Args[2]))
+	case "hasty notifier":
+		os.Exit(runHastyNotifier(os.Args[1], os.Args[2], os.Args[3]))
 	default:
 		os.Exit(run(os.Args[1:]))
 	}
