@@ -30,7 +30,9 @@ func wsBubble(t *testing.T, test func(t *testing.T, k *wsKit), change ...func(*a
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		n := newNews()
-		k := newKitOf(t, append(kinds(), lessonKind()), append(change, func(c *api.Config) { c.News = n })...)
+		k := newKitOf(t, append(kinds(), lessonKind()), append(change, func(c *api.Config) {
+			c.News, c.Tasks = n, newsTasks{c.Tasks, n}
+		})...)
 		client, stop := k.run()
 		defer func() {
 			if err := stop(); err != nil {
@@ -39,6 +41,17 @@ func wsBubble(t *testing.T, test func(t *testing.T, k *wsKit), change ...func(*a
 		}()
 		test(t, &wsKit{kit: k, t: t, news: n, client: client})
 	})
+}
+
+// newsTasks are followed in the log of many tasks.
+type newsTasks struct {
+	api.Tasks
+	news *news
+}
+
+func (f newsTasks) Follow(ctx context.Context, tenant, id string, after uint64) (<-chan events.Event, error) {
+	live, _, err := f.news.read(ctx, tenant, id, after)
+	return live, err
 }
 
 // made is a quiz of ada's, in the log of many tasks and in that of the kit.

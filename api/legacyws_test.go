@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/toolboxai/orchestrator/api"
 	"github.com/toolboxai/orchestrator/events"
 	"github.com/toolboxai/orchestrator/internal/auth"
+	"github.com/toolboxai/orchestrator/internal/task/tasktest"
 )
 
 func TestSocket_TellsOfItsKindsWhatIsSubscribedTo(t *testing.T) {
@@ -50,6 +52,51 @@ func TestSocket_TellsOfItsKindsWhatIsSubscribedTo(t *testing.T) {
 		content.expect("error not_found org")
 		content.say(`{"type":"subscribe","scope":"org","after":4}`)
 		content.expect("subscribed org 4", "event org task.started 6")
+	})
+}
+
+// What a model writes comes as it is written, to who follows that one task.
+func TestSocket_ShowsWhatAModelWrites(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		kit := newKit(t)
+		client, stop := kit.run()
+		defer func() {
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+		}()
+		k := &wsKit{kit: kit, t: t, client: client}
+		id := k.submit().ID
+		started := k.next(id, events.Started{Attempt: 1, Dispatch: 1, Worker: "w1"})
+		say := func(text string) {
+			piece := events.Text{Attempt: 1, Step: "draft", Run: events.TextRun(started.Seq, 0), Text: text}
+			if err := k.memory.Report(t.Context(), tasktest.Event(t, started.Tenant, id, piece)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		say("The fall")
+		line := k.opened("/ws/content", auth.Teacher, "ada")
+		defer line.close()
+		line.say(`{"type":"subscribe","task_id":"` + id + `"}`)
+		var shown events.Transcript
+		for _, text := range []string{"The fall", "The fall of Rome"} {
+			say(text)
+			for shown.String() != text {
+				m, err := line.next()
+				if err != nil {
+					t.Fatal(err)
+				}
+				var p events.Text
+				if m.Event == nil || m.Event.Type != string(events.TypeText) {
+					continue
+				}
+				if err := json.Unmarshal(m.Event.Data, &p); err != nil {
+					t.Fatal(err)
+				}
+				shown.Apply(p)
+			}
+		}
 	})
 }
 

@@ -80,8 +80,9 @@ func (c *socket) begin(sub *subscription, after *uint64) error {
 	var live <-chan events.Event
 	var reason func() error
 	var err error
-	if sub.TaskID != "" {
-		live, reason, err = c.s.cfg.News.Task(sub.ctx, c.p.Tenant, sub.TaskID, *after)
+	if sub.TaskID != "" { // with what is written as it is written
+		live, err = c.s.cfg.Tasks.Follow(sub.ctx, c.p.Tenant, sub.TaskID, *after)
+		reason = func() error { return fault.New(fault.Unavailable, "the task cannot be followed any more") }
 	} else {
 		live, reason, err = c.s.cfg.News.Tenant(sub.ctx, c.p.Tenant, *after)
 	}

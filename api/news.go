@@ -19,8 +19,6 @@ type News interface {
 	// Tenant delivers a tenant's events behind a place in the log, each once, in order; math.MaxUint64 is what comes from now on. When news is
 	// closed before ctx ends, reason says why: NotFound when events behind that place are not there any more.
 	Tenant(ctx context.Context, tenant string, after uint64) (news <-chan events.Event, reason func() error, err error)
-	// Task is Tenant for one task.
-	Task(ctx context.Context, tenant, task string, after uint64) (news <-chan events.Event, reason func() error, err error)
 	// History returns at most limit events of a tenant behind a place in the log, oldest first, and where to go on: behind the last of them or,
 	// where there are no more, at the log's end. NotFound as above.
 	History(ctx context.Context, tenant string, after uint64, limit int) (found []events.Event, next uint64, more bool, err error)

@@ -94,10 +94,6 @@ func (n *news) Tenant(ctx context.Context, tenant string, after uint64) (<-chan 
 	return n.read(ctx, tenant, "", after)
 }
 
-func (n *news) Task(ctx context.Context, tenant, id string, after uint64) (<-chan events.Event, func() error, error) {
-	return n.read(ctx, tenant, id, after)
-}
-
 func (n *news) read(ctx context.Context, tenant, id string, after uint64) (<-chan events.Event, func() error, error) {
 	if after == math.MaxUint64 {
 		after, _ = n.Head(ctx)

@@ -62,6 +62,8 @@ type Newsfeed struct {
 	shrunk   int           // how often in a row the log ended before position
 	count    int
 	readers  map[string][]*newsReader // those that are attached, by "<tenant>" or "<tenant>.<task>"
+	taps     map[string][]*textTap    // readers of a text, by "<tenant>.<task>"
+	texts    *natsgo.Subscription     // what fills them; nil before Run
 }
 
 // NewNewsfeed returns a feed of the log on the broker that nc speaks to. It sends nothing yet: Run does.
@@ -73,7 +75,7 @@ func NewNewsfeed(nc *natsgo.Conn, cfg NewsfeedConfig) *Newsfeed {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Newsfeed{nc: nc, cfg: cfg, reads: make(chan struct{}, newsReads), ready: make(chan struct{}), readers: map[string][]*newsReader{}}
+	return &Newsfeed{nc: nc, cfg: cfg, reads: make(chan struct{}, newsReads), ready: make(chan struct{}), readers: map[string][]*newsReader{}, taps: map[string][]*textTap{}}
 }
 
 // Run feeds the readers until ctx ends; then it returns nil, and readers that are left end with an Unavailable fault. While the broker
@@ -100,6 +102,9 @@ func (f *Newsfeed) Run(ctx context.Context) error {
 		if err := sub.SetPendingLimits(newsPending, newsPendingBytes); err != nil {
 			return broken(ctx, op, err)
 		}
+	}
+	if err := f.hearTexts(); err != nil {
+		return broken(ctx, op, err)
 	}
 	status := f.nc.StatusChanged(natsgo.CONNECTED, natsgo.CLOSED)
 	defer f.nc.RemoveStatusListener(status)

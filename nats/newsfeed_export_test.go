@@ -8,3 +8,10 @@ func BlindFeed(f *Newsfeed) { f.blind = true }
 
 // Sloppy makes readers read the log before they listen. Negative controls break with it what the splice guards.
 func Sloppy(f *Newsfeed) { f.sloppy = true }
+
+// Running reports whether a feed hears what happens.
+func Running(f *Newsfeed) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.running
+}

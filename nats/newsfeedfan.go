@@ -125,5 +125,9 @@ func (f *Newsfeed) stop() {
 	if f.running {
 		f.running, f.ready = false, make(chan struct{})
 	}
+	if f.texts != nil {
+		_ = f.texts.Unsubscribe()
+		f.texts = nil
+	}
 	f.each(func(r *newsReader) { r.end(fault.After(comeBack, "the feed of this process has ended")) })
 }

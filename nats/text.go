@@ -34,15 +34,18 @@ func progressSubject(e events.Event) (string, error) {
 // Text implements task.ProgressBoard. Like Follow it costs the broker a plain subscription. A piece behind a gap, messages that the
 // connection dropped and a reconnect make it read the stream again.
 func (l *Log) Text(ctx context.Context, tenant, id string) (<-chan events.Event, error) {
-	r := &textReader{log: l, tenant: tenant, id: id, live: make(chan *natsgo.Msg, l.textPending), out: make(chan events.Event)}
+	r := newTextReader(l, tenant, id)
 	sub, err := l.nc.ChanSubscribe(events.Live(events.TaskText(tenant, id)), r.live)
 	if err != nil {
 		return nil, broken(ctx, "follow the text of task "+id, err)
 	}
-	r.sub = sub
-	r.up = l.nc.StatusChanged(natsgo.CONNECTED)
-	go r.run(ctx)
-	return r.out, nil
+	return r.begin(ctx, sub), nil
+}
+
+// textSource fills textReader.live until it is unsubscribed. A subscription is one.
+type textSource interface {
+	Dropped() (int, error)
+	Unsubscribe() error
 }
 
 // textReader is one reader's place in one text.
@@ -51,10 +54,21 @@ type textReader struct {
 	tenant, id string
 	cursor     events.TextCursor
 	dropped    int // by the connection so far
-	sub        *natsgo.Subscription
+	sub        textSource
 	live       chan *natsgo.Msg
 	up         chan natsgo.Status
 	out        chan events.Event
+}
+
+func newTextReader(l *Log, tenant, id string) *textReader {
+	return &textReader{log: l, tenant: tenant, id: id, live: make(chan *natsgo.Msg, l.textPending), out: make(chan events.Event)}
+}
+
+// begin reads from a source that fills live already.
+func (r *textReader) begin(ctx context.Context, from textSource) <-chan events.Event {
+	r.sub, r.up = from, r.log.nc.StatusChanged(natsgo.CONNECTED)
+	go r.run(ctx)
+	return r.out
 }
 
 // textPiece is a task.text event.

@@ -118,7 +118,13 @@ func reading(ctx context.Context, ch <-chan events.Event, slow *rand.Rand, want 
 }
 
 // read writes a text while two readers, who join at random moments and read slowly, follow it.
-func read(t *testing.T, log *nats.Log, seed uint64) error {
+func read(t *testing.T, log *nats.Log, seed uint64) error { return readBy(t, log, log.Text, seed) }
+
+// opener begins to read a text.
+type opener func(ctx context.Context, tenant, id string) (<-chan events.Event, error)
+
+// readBy is read with readers who open the text in some way.
+func readBy(t *testing.T, log *nats.Log, open opener, seed uint64) error {
 	w := &typist{log: log, id: fmt.Sprintf("task-%d", seed), rng: rand.New(rand.NewPCG(seed, 7))}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -129,7 +135,7 @@ func read(t *testing.T, log *nats.Log, seed uint64) error {
 	for n := range length {
 		for i, at := range joins {
 			if at == n {
-				ch, err := log.Text(ctx, "school", w.id)
+				ch, err := open(ctx, "school", w.id)
 				if err != nil {
 					t.Fatal(err)
 				}

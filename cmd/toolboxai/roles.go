@@ -114,7 +114,8 @@ func (s *system) serveAPI(ctx context.Context, listener net.Listener) error {
 	if err != nil {
 		return err
 	}
-	service.Log = sharedLog{s.broker.log, news}
+	shared := sharedLog{s.broker.log, news}
+	service.Log, service.Progress = shared, shared
 	fleet, err := nats.NewFleet(s.broker.conn, nats.FleetConfig{})
 	if err != nil {
 		return err

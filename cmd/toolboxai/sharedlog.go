@@ -14,6 +14,11 @@ type sharedLog struct {
 	news *nats.Newsfeed
 }
 
+// Text implements task.ProgressBoard.
+func (l sharedLog) Text(ctx context.Context, tenant, id string) (<-chan events.Event, error) {
+	return l.news.Text(ctx, l.Log, tenant, id)
+}
+
 // Follow implements task.Log. Where events behind after have left the log, be they of this task or not, the task's own history says whether
 // one of its own is missing.
 func (l sharedLog) Follow(ctx context.Context, tenant, id string, after uint64) (<-chan events.Event, error) {
