@@ -11,8 +11,9 @@ import (
 // audience is many users of @toolboxai/realtime in one process, and what each has to be given.
 type audience struct {
 	*script
-	size int
-	want []map[string][]uint64 // by reader, of each subscription
+	size   int
+	want   []map[string][]uint64 // by reader, of each subscription
+	report any                   // what makes the script report
 }
 
 // audience lets so many readers follow tasks through a relay.
@@ -20,7 +21,7 @@ func (r *relay) audience(t *testing.T, dir string, size int, env ...string) *aud
 	t.Helper()
 	host, port := hostPort(t, r.base)
 	s := node(t, dir, "readers.mjs", append(env, "URL="+r.base, "HOST="+host, "PORT="+port, "KEY="+appKey, fmt.Sprint("READERS=", size))...)
-	a := &audience{script: s, size: size}
+	a := &audience{script: s, size: size, report: map[string]bool{"report": true}}
 	for range size {
 		a.want = append(a.want, map[string][]uint64{})
 	}
@@ -77,7 +78,7 @@ func (a *audience) expect(tasks map[*person][]string) (total int) {
 func (a *audience) given() []received {
 	a.t.Helper()
 	before := len(a.heard())
-	a.tell(map[string]bool{"report": true})
+	a.tell(a.report)
 	var last []received
 	eventually(a.t, "the readers report", func() error {
 		all := a.heard()

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -33,10 +34,13 @@ func chromium(t *testing.T) string {
 	return path
 }
 
-// servePage serves the page that follows tasks, at an origin of its own.
-func servePage(t *testing.T, dir string) (origin string) {
+// servePage serves the page that follows tasks, at an origin of its own, with @toolboxai/realtime where its folder is given.
+func servePage(t *testing.T, dir, client string) (origin string) {
 	t.Helper()
 	mux := http.NewServeMux()
+	if client != "" {
+		mux.Handle("GET /realtime/", http.StripPrefix("/realtime/", http.FileServer(http.Dir(filepath.Join(client, "dist")))))
+	}
 	for path, file := range map[string]string{"/": "page.html", "/pusher.js": "node_modules/pusher-js/dist/web/pusher.min.js"} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, filepath.Join(dir, file)) })
 	}
@@ -51,7 +55,7 @@ func TestBrowser_FollowsATaskFromAnotherOrigin(t *testing.T) {
 	t.Parallel()
 	browser := chromium(t)
 	dir := nodetest.Install(t, filepath.Join("testdata", "browser"))
-	page, stranger := servePage(t, dir), servePage(t, dir)
+	page, stranger := servePage(t, dir, ""), servePage(t, dir, "")
 	a := newCampus(t, "ALLOWED_ORIGINS="+page)
 	d := a.door()
 	lin := d.head("north", "grace").member(auth.Teacher, "lin", "Lin Falter", "")
@@ -123,5 +127,58 @@ func TestBrowser_FollowsATaskFromAnotherOrigin(t *testing.T) {
 		if x := tab.heard()[before]; !x.Asked || x.Admitted != want {
 			t.Errorf("a page of %s says %+v, want %t", origin, x, want)
 		}
+	}
+}
+
+// In a browser whose connections are cut at random, @toolboxai/realtime gives a page every event of its tasks once, in order.
+func TestBrowser_MissesNothingWhateverBreaks(t *testing.T) {
+	t.Parallel()
+	browser := chromium(t)
+	dir := nodetest.Install(t, filepath.Join("testdata", "browser"))
+	page := servePage(t, dir, realtime(t))
+	a := newCampus(t, "ALLOWED_ORIGINS="+page)
+	first, second := a.door(), a.door()
+	a.crew(first.base)
+	lin := first.head("north", "grace").member(auth.Teacher, "lin", "Lin Falter", "")
+	line := openRelay(t, false, first.base, second.base)
+	host, port := hostPort(t, line.base)
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	tab := node(t, dir, "browse.js", "BROWSER="+browser, "PROFILE="+t.TempDir())
+	all := &audience{script: tab, size: 1, want: []map[string][]uint64{{}}, report: map[string]any{"at": page + "/", "call": "report", "with": nil}}
+	follow := func(of map[string]any, name string) {
+		for key, value := range map[string]any{"api": line.base, "host": host, "port": n, "key": appKey, "token": lin.access} {
+			of[key] = value
+		}
+		tab.tell(map[string]any{"at": page + "/", "call": "followRealtime", "with": of})
+		all.want[0][name] = nil
+	}
+	follow(map[string]any{"user": lin.ID}, lin.ID)
+	var ids []string
+	for i := range 40 {
+		id := lin.submit().ID
+		ids = append(ids, id)
+		if i%4 == 0 {
+			follow(map[string]any{"task": id}, id)
+		}
+		if i%5 == 4 {
+			line.cut(1)
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+	for _, id := range ids {
+		lin.ends(id)
+	}
+	line.cut(1)
+	total := all.expect(map[*person][]string{lin: ids})
+	for _, complaint := range all.settle() {
+		t.Error(complaint)
+	}
+	t.Logf("%d tasks, %d connections cut, %d events given", len(ids), line.cuts(), total)
+	if line.cuts() == 0 {
+		t.Error("nothing was cut: this test shows nothing")
 	}
 }
