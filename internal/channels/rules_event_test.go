@@ -36,10 +36,13 @@ var eventRules = []rule{
 	}},
 	{"client events are not cached", func(t *testing.T) {
 		h := start(t)
-		a, b := connect(t, h), connect(t, h)
-		a.join("private-cache-a", "")
-		a.want("pusher:cache_miss")
+		a, b, witness := connect(t, h), connect(t, h), connect(t, h)
+		for _, c := range []*client{a, witness} {
+			c.join("private-cache-a", "")
+			c.want("pusher:cache_miss")
+		}
 		a.emit("client-x", "private-cache-a", "1")
+		witness.want("client-x")
 		b.join("private-cache-a", "")
 		b.want("pusher:cache_miss")
 	}},
