@@ -84,11 +84,11 @@ func TestPresence_EachSubscriberSeesTheMembers(t *testing.T) {
 						return s.Subscriptions == len(tabs) && slices.Equal(ids, want)
 					})
 				}
-				for _, x := range tabs {
-					x.seen.noteAll(t, x.drain())
-					if got := slices.Sorted(maps.Keys(x.seen)); !slices.Equal(got, want) {
-						r.Fatalf("a subscriber sees %v, there are %v", got, want)
-					}
+				for _, x := range tabs { // who is told a moment after it is so
+					eventually(t, func() bool {
+						x.seen.noteAll(t, x.drain())
+						return slices.Equal(slices.Sorted(maps.Keys(x.seen)), want)
+					})
 				}
 			},
 		})
