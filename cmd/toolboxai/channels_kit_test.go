@@ -129,6 +129,11 @@ func line(t *testing.T, event string, data []byte) string {
 	return event + " " + string(out)
 }
 
+// volatile reports whether a line may be one of no event of the log: of how far a task has come, or of what a model writes.
+func volatile(line string) bool {
+	return strings.HasPrefix(line, "task.progress ") || strings.HasPrefix(line, "task.text ")
+}
+
 // watch has pusher-js follow channels at an address, as p, until each has told an event named done.
 func (p *person) watch(dir, base string, channels ...string) *script {
 	p.t.Helper()

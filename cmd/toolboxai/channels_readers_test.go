@@ -101,8 +101,10 @@ func TestRealtime_GivesEachEventOnceWhateverBreaks(t *testing.T) {
 	head := first.head("north", "grace")
 	people := []*person{head.member(auth.Teacher, "lin", "Lin Falter", ""), head.member(auth.Teacher, "ada", "Ada Morgen", "")}
 	line := openRelay(t, false, first.base, second.base)
-	all, control := line.audience(t, dir, n), line.audience(t, dir, 1, "SPLICE=off")
-	control.followUser(0, people[0])
+	all, control := line.audience(t, dir, n), line.audience(t, dir, 8, "SPLICE=off")
+	for i := range control.size {
+		control.followUser(i, people[0])
+	}
 	for i := range n {
 		if i%2 == 0 {
 			all.followUser(i, people[i/2%2])
