@@ -344,6 +344,7 @@ func (b *broadcast) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
+	defer func() { _ = c.CloseNow() }()
 	b.mu.Lock()
 	if b.conns == nil {
 		b.conns = map[*websocket.Conn]bool{}
