@@ -139,7 +139,7 @@ func newSender(t testing.TB, r http.RoundTripper, urls ...string) *webhook.Sende
 
 // pass lets time pass in a bubble, and then everything come to rest.
 func pass(d time.Duration) {
-	time.Sleep(d)
+	<-time.After(d)
 	synctest.Wait()
 }
 
