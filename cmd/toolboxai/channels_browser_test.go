@@ -157,6 +157,12 @@ func TestBrowser_MissesNothingWhateverBreaks(t *testing.T) {
 		all.want[0][name] = nil
 	}
 	follow(map[string]any{"user": lin.ID}, lin.ID)
+	eventually(t, "the page is live", func() error { // a browser takes its time to start
+		if state := all.given()[0].States[lin.ID]; state != "live" {
+			return fmt.Errorf("it is %q", state)
+		}
+		return nil
+	})
 	var ids []string
 	for i := range 40 {
 		id := lin.submit().ID
