@@ -29,10 +29,13 @@ import (
 // Request is one call to a model. It carries the instructions twice: as prose for models (System, Prompt) and as data
 // for the composer (Purpose, Input).
 type Request struct {
-	Purpose string          // what is asked for, as "<kind>.<step>": "quiz.draft"
-	System  string          // the instructions; never holds a user's words
-	Prompt  string          // the user's words and data, fenced by the prompt's template
-	Input   json.RawMessage // the same data, structured
+	Purpose  string          // what is asked for, as "<kind>.<step>": "quiz.draft"
+	Version  string          // of the prompt: "quiz/1"
+	System   string          // the instructions; never holds a user's words
+	Messages []Message       // what was said before Prompt, oldest first; empty outside of conversations
+	Prompt   string          // the user's words and data, fenced by the prompt's template; empty only behind a RoleTool message
+	Input    json.RawMessage // the same data, structured
+	Tools    []Tool          // what the model may ask for instead of answering; it is the caller who calls them
 	// Schema is the JSON Schema that the answer must satisfy; nil asks for plain text. A Client asks the model for it and
 	// makes sure that the answer is one JSON value, but does not validate it: see CompleteValid.
 	Schema      json.RawMessage
@@ -45,11 +48,13 @@ type Request struct {
 
 // Response is a whole answer.
 type Response struct {
-	Text     string // the answer; where Request.Schema is set, one JSON value without fences or prose around it
-	Provider string // "openai", "anthropic", "google", "ollama" or "offline"
-	Model    string // the model's name as the provider knows it
-	Offline  bool   // true when the composer wrote it
-	Fallback string // which models were asked before and were not there, and why: "openai/gpt-6-luna: breaker open"; else empty
+	Text     string     // the answer; where Request.Schema is set, one JSON value without fences or prose around it
+	Calls    []ToolCall // the tools that the model asks for; Text may be empty then
+	Provider string     // "openai", "anthropic", "google", "ollama" or "offline"
+	Model    string     // the model's name as the provider knows it
+	Offline  bool       // true when the composer wrote it
+	Fallback string     // which models were asked before and were not there, and why: "openai/gpt-6-luna: breaker open"; else empty
+	Cache    string     // how the answer came without a call: "exact", "semantic" or "shared"; empty when the model was asked
 	Usage    Usage
 }
 

@@ -135,6 +135,6 @@ func (a *Author) request(prompt string, input any) (llm.Request, error) {
 		return llm.Request{}, fmt.Errorf("encode the input of prompt %s: %w", prompt, err)
 	}
 	return llm.Request{
-		Purpose: a.kind + "." + prompt, System: system, Prompt: text, Input: data, Schema: a.schemas[prompt],
+		Purpose: a.kind + "." + prompt, Version: a.version, System: system, Prompt: text, Input: data, Schema: a.schemas[prompt],
 	}, nil
 }
