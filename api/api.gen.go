@@ -197,6 +197,9 @@ type BatchAnswer = Answer[Batch]
 
 // BatchItem defines model for BatchItem.
 type BatchItem struct {
+	// Cache false: every answer is a model's own, made and paid for this task. Otherwise what the model answered the same tenant before, to the same or nearly the same, may stand for it, free of charge, and `provenance.cache_hit` says so.
+	Cache *bool `json:"cache,omitempty"`
+
 	// CallbackURL Who is told of the task's end, by POST: an https URL on a public host. The message is signed as Standard Webhooks say, with the secret of `GET /webhooks/task-secret`.
 	CallbackURL string `json:"callback_url,omitempty"`
 
@@ -1061,6 +1064,9 @@ type StepUpRequest struct {
 
 // SubmitRequest defines model for SubmitRequest.
 type SubmitRequest struct {
+	// Cache false: every answer is a model's own, made and paid for this task. Otherwise what the model answered the same tenant before, to the same or nearly the same, may stand for it, free of charge, and `provenance.cache_hit` says so.
+	Cache *bool `json:"cache,omitempty"`
+
 	// CallbackURL Who is told of the task's end, by POST: an https URL on a public host. The message is signed as Standard Webhooks say, with the secret of `GET /webhooks/task-secret`.
 	CallbackURL string `json:"callback_url,omitempty"`
 

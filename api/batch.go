@@ -163,7 +163,7 @@ func (s *Server) readItem(ctx context.Context, p auth.Principal, raw json.RawMes
 	}
 	sub := task.Submission{
 		Tenant: p.Tenant, UserID: p.UserID, Kind: item.Kind, Input: item.Input, Priority: lane(item.Priority), Key: key,
-		Labels: item.Labels, Deadline: item.Deadline, Timeout: inSeconds(item.TimeoutSeconds), Cost: item.Cost, CallbackURL: item.CallbackURL,
+		Labels: item.Labels, Deadline: item.Deadline, Timeout: inSeconds(item.TimeoutSeconds), Cost: item.Cost, CallbackURL: item.CallbackURL, NoCache: declines(item.Cache),
 		TraceParent: callOf(ctx).trace,
 	}
 	err := setTimes(&sub, item.RunAt, item.DelaySeconds, item.QueueTTLSeconds)

@@ -18,13 +18,16 @@ func (s *Server) SubmitTask(ctx context.Context, r SubmitTaskRequestObject) (Sub
 	b := r.Body
 	sub := task.Submission{
 		Kind: b.Kind, Input: b.Input, Priority: lane(b.Priority), Key: r.Params.IdempotencyKey, Labels: b.Labels, Deadline: b.Deadline,
-		Timeout: inSeconds(b.TimeoutSeconds), Cost: b.Cost, CallbackURL: b.CallbackURL,
+		Timeout: inSeconds(b.TimeoutSeconds), Cost: b.Cost, CallbackURL: b.CallbackURL, NoCache: declines(b.Cache),
 	}
 	if err := setTimes(&sub, b.RunAt, b.DelaySeconds, b.QueueTTLSeconds); err != nil {
 		return nil, err
 	}
 	return s.submit(ctx, sub)
 }
+
+// declines reports whether a caller wants nothing from a cache.
+func declines(cache *bool) bool { return cache != nil && !*cache }
 
 func inSeconds(n int) time.Duration { return time.Duration(n) * time.Second }
 

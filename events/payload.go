@@ -27,6 +27,7 @@ type Queued struct {
 	Direct      bool              `json:"direct,omitempty"`       // who wrote this queues it as well; else the dispatcher does
 	Names       []string          `json:"names,omitempty"`        // of people in the input: models get pseudonyms in their place
 	CallbackURL string            `json:"callback_url,omitempty"` // who is told of the task's end; checked by who wrote this
+	NoCache     bool              `json:"no_cache,omitempty"`     // nothing of it comes from a cache, or goes into one
 	Origin      *Origin           `json:"origin,omitempty"`       // what made the task, when that was no caller
 	Replay      *Replay           `json:"replay,omitempty"`       // set when an admin sent a dead letter again
 	Resume      *Resume           `json:"resume,omitempty"`       // set when the dispatch continues a task that waited
@@ -179,7 +180,8 @@ type Provenance struct {
 	Provider      string `json:"provider,omitempty"`
 	Model         string `json:"model,omitempty"`
 	PromptVersion string `json:"prompt_version,omitempty"`
-	CacheHit      bool   `json:"cache_hit"`
+	CacheHit      bool   `json:"cache_hit"`       // no model was asked
+	Cache         string `json:"cache,omitempty"` // how the answer came then: "exact", "semantic" or "shared"
 	Offline       bool   `json:"offline"`            // written by the offline composer, not by a model
 	Fallback      string `json:"fallback,omitempty"` // what was asked before and was not there, and why
 }

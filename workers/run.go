@@ -121,7 +121,7 @@ func (r *Run) rewind() {
 }
 
 // spent returns what the task has cost in all its attempts, this one included, who answered last, and which part of the cost is
-// not on record yet, nil when none is.
+// not on record yet, nil when none is. A task that asked a model at all did not come from a cache.
 func (r *Run) spent() (sum events.Usage, by events.Provenance, open *events.Usage) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -133,7 +133,10 @@ func (r *Run) spent() (sum events.Usage, by events.Provenance, open *events.Usag
 		own := r.open
 		open = &own
 	}
-	return sum, r.provenance, open
+	if by = r.provenance; sum.Calls > 0 {
+		by.CacheHit, by.Cache = false, ""
+	}
+	return sum, by, open
 }
 
 // waits returns how often the task waited in this life: each wait ended a dispatch.

@@ -8,6 +8,7 @@ type Caller struct {
 	User     string
 	Workflow string // empty outside a workflow
 	Task     string
+	NoCache  bool     // every answer is to be a model's own, and is not kept
 	Names    []string // of people whom the model is told of under pseudonyms
 }
 

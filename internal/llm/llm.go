@@ -44,6 +44,9 @@ type Request struct {
 	// OnDelta receives the answer's text as it is written, in order, from one goroutine, and never after Complete has
 	// returned; nil asks for no stream. The deltas are the model's own words: fences and prose around JSON are in them.
 	OnDelta func(string)
+	// OnStart is called by CompleteValid before each call that it makes: what OnDelta received before is void. A cache that has the
+	// answer calls neither.
+	OnStart func()
 }
 
 // Response is a whole answer.

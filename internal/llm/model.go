@@ -46,3 +46,17 @@ func modelOf(c Client) (Model, bool) {
 
 // Model returns the model that r was made for; the provider may answer with a dated name of it.
 func (r *Remote) Model() Model { return Model{Provider: r.provider, Name: r.endpoint.Model} }
+
+// Routing is a Client that asks different models for different requests.
+type Routing interface {
+	Route(req Request) Model
+}
+
+// routeOf returns which model c asks first for req.
+func routeOf(c Client, req Request) Model {
+	if r, ok := c.(Routing); ok {
+		return r.Route(req)
+	}
+	m, _ := modelOf(c)
+	return m
+}

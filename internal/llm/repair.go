@@ -14,9 +14,16 @@ const (
 	maxRepairDetails = 50
 )
 
+// Validating is a Client that holds answers against the caller's rules itself, because it does more with good ones than to return them.
+type Validating interface {
+	Client
+	// CompleteValid is CompleteValid with this Client.
+	CompleteValid(ctx context.Context, req Request, validate func(text string) []fault.Detail) (Response, int, error)
+}
+
 // CompleteValid calls c and, when the answer is of no use or validate finds something wrong with it, once more with that
-// answer and the exact findings in the prompt. It returns the valid answer and how many calls it took (1 or 2); Usage is the
-// sum of both. The second call has no OnDelta: what it writes does not continue what was streamed.
+// answer and the exact findings in the prompt. It returns the valid answer and how many calls it took (0 for one that a cache had, else 1 or 2); Usage is the
+// sum of both. Where Request.OnStart is not set, the second call has no OnDelta: what it writes does not continue what was streamed.
 //
 // validate gets Response.Text and returns what is wrong with it, nothing for a good answer.
 //
@@ -24,6 +31,13 @@ const (
 // declined, or the offline composer wrote it); otherwise what Complete returned. With an error the Response holds nothing but
 // the Usage that was paid all the same.
 func CompleteValid(ctx context.Context, c Client, req Request, validate func(text string) []fault.Detail) (Response, int, error) {
+	if v, ok := c.(Validating); ok {
+		return v.CompleteValid(ctx, req, validate)
+	}
+	return completeValid(ctx, c, req, validate)
+}
+
+func completeValid(ctx context.Context, c Client, req Request, validate func(text string) []fault.Detail) (Response, int, error) {
 	first, err := completeChecked(ctx, c, req, validate)
 	var bad *InvalidOutputError
 	if !errors.As(err, &bad) {
@@ -47,6 +61,9 @@ func CompleteValid(ctx context.Context, c Client, req Request, validate func(tex
 
 // completeChecked makes a refusal by validate the same kind of error as an answer that is no JSON.
 func completeChecked(ctx context.Context, c Client, req Request, validate func(string) []fault.Detail) (Response, error) {
+	if req.OnStart != nil {
+		req.OnStart()
+	}
 	resp, err := c.Complete(ctx, req)
 	if err != nil {
 		return Response{}, err
@@ -78,6 +95,8 @@ func repairRequest(req Request, bad *InvalidOutputError) Request {
 		}
 		b.WriteString("Answer again in full, with every one of them corrected and the rest unchanged.\n")
 	}
-	req.Prompt, req.OnDelta = b.String(), nil
+	if req.Prompt = b.String(); req.OnStart == nil {
+		req.OnDelta = nil
+	}
 	return req
 }

@@ -2,8 +2,10 @@ package privacy
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
+	"maps"
 
+	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/llm"
 )
 
@@ -12,7 +14,7 @@ import (
 // what is streamed. Nothing is remembered from one call to the next.
 type Pseudonyms struct{ next llm.Client }
 
-var _ llm.Client = (*Pseudonyms)(nil)
+var _ llm.Validating = (*Pseudonyms)(nil)
 
 // NewPseudonyms returns next behind pseudonyms. Wrap no client with it whose model runs in this process: there is nobody to hide from.
 func NewPseudonyms(next llm.Client) *Pseudonyms { return &Pseudonyms{next} }
@@ -25,25 +27,80 @@ const keep = "\n\nTokens such as PERSON_1, PERSON_1A, EMAIL_1 or PHONE_1 stand f
 
 // Complete implements llm.Client.
 func (p *Pseudonyms) Complete(ctx context.Context, req llm.Request) (llm.Response, error) {
-	caller, _ := llm.CallerFrom(ctx)
-	m := newMask(caller.Names, req.Prompt, string(req.Input))
-	req.Prompt = m.hide(req.Prompt)
-	if m.empty() {
+	m := maskOf(ctx, &req)
+	if m == nil {
 		return p.next.Complete(ctx, req)
 	}
-	req.System += keep
-	req.Input = nil // it is for the composer, which tells nobody
 	back := m.restorer(req.Schema != nil)
-	if tell := req.OnDelta; tell != nil {
-		s := &stream{back: back, tell: tell}
-		req.OnDelta = s.delta
-		defer s.end()
-	}
+	defer back.listen(&req)()
 	resp, err := p.next.Complete(ctx, req)
-	resp.Text = back.replace(resp.Text)
-	var bad *llm.InvalidOutputError
-	if errors.As(err, &bad) {
-		bad.LastText = back.replace(bad.LastText)
+	return m.response(back, resp), back.error(err)
+}
+
+// CompleteValid implements llm.Validating. The rules see the originals; what they say against an answer goes to the model under pseudonyms.
+func (p *Pseudonyms) CompleteValid(ctx context.Context, req llm.Request, validate func(string) []fault.Detail) (llm.Response, int, error) {
+	m := maskOf(ctx, &req)
+	if m == nil {
+		return llm.CompleteValid(ctx, p.next, req, validate)
 	}
-	return resp, err
+	back := m.restorer(req.Schema != nil)
+	defer back.listen(&req)()
+	resp, rounds, err := llm.CompleteValid(ctx, p.next, req, func(text string) []fault.Detail {
+		details := validate(back.replace(text))
+		hidden := make([]fault.Detail, len(details))
+		for i, d := range details {
+			hidden[i] = fault.Detail{Field: d.Field, Reason: m.hide(d.Reason)}
+		}
+		maps.Copy(back, m.restorer(req.Schema != nil)) // the answer may have held addresses of its own
+		return hidden
+	})
+	return m.response(back, resp), rounds, back.error(err)
+}
+
+// maskOf hides in req who is in it, and returns the mask; nil when nobody is.
+func maskOf(ctx context.Context, req *llm.Request) *mask {
+	caller, _ := llm.CallerFrom(ctx)
+	texts := []string{req.Prompt, string(req.Input)}
+	for _, msg := range req.Messages {
+		texts = append(texts, msg.Text)
+		for _, call := range msg.Calls {
+			texts = append(texts, string(call.Arguments))
+		}
+	}
+	m := newMask(caller.Names, texts...)
+	prompt, messages := m.hide(req.Prompt), m.messages(req.Messages)
+	if m.empty() {
+		return nil
+	}
+	req.Prompt, req.Messages = prompt, messages
+	req.System += keep
+	if req.Input = json.RawMessage(m.hide(string(req.Input))); !json.Valid(req.Input) {
+		req.Input = nil // it only says again what the prompt says
+	}
+	return m
+}
+
+func (m *mask) messages(all []llm.Message) []llm.Message {
+	out := make([]llm.Message, len(all))
+	for i, msg := range all {
+		msg.Text = m.hide(msg.Text)
+		calls := make([]llm.ToolCall, len(msg.Calls))
+		for j, call := range msg.Calls {
+			call.Arguments = json.RawMessage(m.hide(string(call.Arguments)))
+			calls[j] = call
+		}
+		msg.Calls = calls
+		out[i] = msg
+	}
+	return out
+}
+
+// response puts the originals back, also into what tools are called with.
+func (m *mask) response(back restorer, resp llm.Response) llm.Response {
+	resp.Text = back.replace(resp.Text)
+	quoted := m.restorer(true)
+	for i := range resp.Calls {
+		resp.Calls[i].Arguments = json.RawMessage(quoted.replace(string(resp.Calls[i].Arguments)))
+	}
+	return resp
 }

@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/llm"
 	"github.com/toolboxai/orchestrator/internal/privacy"
 )
@@ -140,4 +141,59 @@ func TestPseudonyms_GiveBackWhatTheyTook(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The rules see the originals, and what they find wrong goes to the model under pseudonyms.
+func TestPseudonyms_RepairUnderPseudonyms(t *testing.T) {
+	t.Parallel()
+	var prompts []string
+	m := &model{says: func(req llm.Request) (string, error) {
+		prompts = append(prompts, req.Prompt)
+		return "PERSON_1 and new@mail.example", nil
+	}}
+	var judged []string
+	_, rounds, err := llm.CompleteValid(about(t, "Ada Lovelace"), privacy.NewPseudonyms(m), llm.Request{Prompt: "for Ada Lovelace"}, func(text string) []fault.Detail {
+		judged = append(judged, text)
+		if len(judged) == 1 {
+			return []fault.Detail{{Field: "answer", Reason: "Ada Lovelace and new@mail.example may not stand there"}}
+		}
+		return nil
+	})
+	if err != nil || rounds != 2 || judged[0] != "Ada Lovelace and new@mail.example" {
+		t.Errorf("%d rounds, judged %q, %v", rounds, judged, err)
+	}
+	if strings.Contains(prompts[1], "Lovelace") || !strings.Contains(prompts[1], "PERSON_1 and EMAIL_1 may not") {
+		t.Errorf("the repair says %s", prompts[1])
+	}
+}
+
+// What was said before, and what tools are called with, hides the same people.
+func TestPseudonyms_HoldForConversations(t *testing.T) {
+	t.Parallel()
+	m := &model{says: echo}
+	calling := &tooled{m}
+	resp, err := privacy.NewPseudonyms(calling).Complete(about(t, `Ada "A" Lovelace`), llm.Request{
+		Prompt: "again", Messages: []llm.Message{
+			{Role: llm.RoleUser, Text: `Ada "A" Lovelace asks`},
+			{Role: llm.RoleAssistant, Calls: []llm.ToolCall{{ID: "1", Name: "x", Arguments: json.RawMessage(`{"who":"Ada \"A\" Lovelace"}`)}}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if told := m.asked.Messages[0].Text + string(m.asked.Messages[1].Calls[0].Arguments); strings.Contains(told, "Lovelace") || !strings.Contains(told, "PERSON_1") {
+		t.Errorf("the model was told %s", told)
+	}
+	if got := string(resp.Calls[0].Arguments); got != `{"who":"Ada \"A\" Lovelace"}` {
+		t.Errorf("the tool is called with %s", got)
+	}
+}
+
+// tooled asks for a tool.
+type tooled struct{ *model }
+
+func (t *tooled) Complete(ctx context.Context, req llm.Request) (llm.Response, error) {
+	resp, err := t.model.Complete(ctx, req)
+	resp.Calls = []llm.ToolCall{{ID: "2", Name: "x", Arguments: json.RawMessage(`{"who":"PERSON_1"}`)}}
+	return resp, err
 }

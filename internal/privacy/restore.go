@@ -1,8 +1,11 @@
 package privacy
 
 import (
+	"errors"
 	"regexp"
 	"strings"
+
+	"github.com/toolboxai/orchestrator/internal/llm"
 )
 
 // restorer puts back what pseudonyms stand for.
@@ -60,4 +63,33 @@ func (s *stream) end() {
 		s.tell(s.back.replace(s.held))
 		s.held = ""
 	}
+}
+
+// listen restores what req's caller hears. The returned function tells what is still held.
+func (r restorer) listen(req *llm.Request) (end func()) {
+	tell, start := req.OnDelta, req.OnStart
+	if tell == nil {
+		return func() {}
+	}
+	s := &stream{back: r, tell: tell}
+	req.OnDelta = s.delta
+	if start != nil {
+		req.OnStart = func() {
+			s.held = ""
+			start()
+		}
+	}
+	return s.end
+}
+
+// error puts the originals back into an answer that is of no use.
+func (r restorer) error(err error) error {
+	var bad *llm.InvalidOutputError
+	if errors.As(err, &bad) {
+		bad.LastText = r.replace(bad.LastText)
+		for i := range bad.Details {
+			bad.Details[i].Reason = r.replace(bad.Details[i].Reason)
+		}
+	}
+	return err
 }

@@ -103,7 +103,7 @@ func (s *Service) Replay(ctx context.Context, tenant, id string, req ReplayReque
 	}
 	q := events.Queued{
 		Kind: t.Kind, Input: t.Input, Priority: t.Priority, Dispatch: t.Dispatch + 1, UserID: t.UserID, RequestHash: t.RequestHash,
-		Labels: t.Labels, TimeoutMS: t.TimeoutMS, Cost: t.Cost, Origin: t.Origin, CallbackURL: t.CallbackURL,
+		Labels: t.Labels, TimeoutMS: t.TimeoutMS, Cost: t.Cost, Origin: t.Origin, CallbackURL: t.CallbackURL, NoCache: t.NoCache,
 		Replay: &events.Replay{By: req.By, Reason: req.Reason, Of: t.Seq, Campaign: req.Campaign},
 	}
 	q.Direct = s.direct(tenant, q)
@@ -170,7 +170,7 @@ func (s *Service) Resume(ctx context.Context, tenant, id string, waiting uint64,
 		}
 		return events.Queued{
 			Kind: t.Kind, Input: t.Input, Priority: t.Priority, Dispatch: t.Dispatch + 1, UserID: t.UserID, RequestHash: t.RequestHash,
-			Labels: t.Labels, Deadline: t.Deadline, TimeoutMS: t.TimeoutMS, Cost: t.Cost, Origin: t.Origin, Replay: t.Replay, CallbackURL: t.CallbackURL,
+			Labels: t.Labels, Deadline: t.Deadline, TimeoutMS: t.TimeoutMS, Cost: t.Cost, Origin: t.Origin, Replay: t.Replay, CallbackURL: t.CallbackURL, NoCache: t.NoCache,
 			Resume: &events.Resume{Wait: t.Wait.For, Seq: waiting, Why: why},
 		}, nil
 	})

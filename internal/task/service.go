@@ -85,6 +85,7 @@ type Submission struct {
 	Timeout     time.Duration // of one attempt; 0 takes the worker's; 1 s to MaxTimeout
 	Cost        float64       // estimate, in seconds of a worker's slot, for fairness; 0 takes the kind's average
 	CallbackURL string        // who is told of the task's end; empty: nobody
+	NoCache     bool          // nothing of it comes from a cache, or goes into one
 	Origin      *events.Origin
 	TraceParent string
 
@@ -118,7 +119,7 @@ func (s *Service) Submit(ctx context.Context, sub Submission) (Task, bool, error
 	queued := events.Queued{
 		Kind: kind.Name, Input: sub.Input, Priority: sub.Priority, Dispatch: 1, UserID: sub.UserID,
 		RequestHash: hash, Labels: sub.Labels, Deadline: sub.Deadline, NotBefore: sub.RunAt, ExpiresAt: sub.ExpiresAt,
-		TimeoutMS: sub.Timeout.Milliseconds(), Cost: sub.Cost, Origin: sub.Origin, CallbackURL: sub.CallbackURL,
+		TimeoutMS: sub.Timeout.Milliseconds(), Cost: sub.Cost, Origin: sub.Origin, CallbackURL: sub.CallbackURL, NoCache: sub.NoCache,
 	}
 	queued.Direct, queued.Names = s.direct(sub.Tenant, queued), s.names(ctx, sub.Tenant, sub.Input)
 	e, err := events.New(sub.Tenant, id, s.Source, queued)
@@ -325,6 +326,9 @@ func requestHash(kind string, sub Submission) (string, error) {
 	}
 	if sub.CallbackURL != "" {
 		request = append(request, "callback", sub.CallbackURL)
+	}
+	if sub.NoCache {
+		request = append(request, "no cache")
 	}
 	canonical, err := json.Marshal(request)
 	if err != nil {

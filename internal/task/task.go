@@ -93,6 +93,8 @@ type Task struct {
 	QueuedSeq uint64 `json:"queued_seq"`
 	// Names are those of people in the input: models get pseudonyms in their place.
 	Names []string `json:"-"`
+	// NoCache says that models answer for this task alone.
+	NoCache bool `json:"no_cache,omitempty"`
 	// CallbackURL is who is told of the task's end. It may hold a token, so nobody who reads the task is shown it.
 	CallbackURL string `json:"-"`
 	// RequestHash tells a repeated submission from another one under the same Idempotency-Key.

@@ -68,15 +68,23 @@ func answer[T any](ctx context.Context, run *workers.Run, a *Author, q Question[
 	req.MaxTokens, req.Temperature = q.MaxTokens, q.Creative
 	ctx = llm.WithCaller(ctx, caller(run.Task()))
 	run.Progress(ctx, q.From, q.Doing)
-	req.OnDelta = newMeter(ctx, run, q.Doing, q.From, q.To, q.Length).delta
-	client := streaming{a.client, run.Text(ctx, q.Step)}
-	resp, rounds, err := llm.CompleteValid(ctx, client, req, func(text string) []fault.Detail {
+	meter, shown := newMeter(ctx, run, q.Doing, q.From, q.To, q.Length), run.Text(ctx, q.Step)
+	req.OnStart = shown.Restart // a repair takes the place of what it repairs
+	req.OnDelta = func(delta string) {
+		meter.delta(delta)
+		_, _ = shown.WriteString(delta)
+	}
+	resp, rounds, err := llm.CompleteValid(ctx, a.client, req, func(text string) []fault.Detail {
 		candidate, details := decode(a, q, text)
 		if len(details) == 0 {
 			good = candidate
 		}
 		return details
 	})
+	if rounds == 0 && err == nil {
+		shown.Restart()
+		_, _ = shown.WriteString(resp.Text)
+	}
 	record(run, a, resp, rounds, err)
 	var bad *llm.InvalidOutputError
 	if errors.As(err, &bad) {
@@ -102,7 +110,7 @@ func wait(err error) error {
 
 // caller says for whom a call is made.
 func caller(t task.Task) llm.Caller {
-	c := llm.Caller{Tenant: t.Tenant, User: t.UserID, Task: t.ID, Names: t.Names}
+	c := llm.Caller{Tenant: t.Tenant, User: t.UserID, Task: t.ID, Names: t.Names, NoCache: t.NoCache}
 	if t.Origin != nil {
 		c.Workflow = t.Origin.Workflow
 	}
@@ -139,16 +147,19 @@ func detailsOf(err error) []fault.Detail {
 	return []fault.Detail{{Field: "answer", Reason: err.Error()}}
 }
 
-// record puts on the run what the calls cost. Of a call that failed nothing is known, so only the answered ones count.
+// record puts on the run what the calls cost, and who answered. Of a call that failed nothing is known, so only the answered ones count.
 func record(run *workers.Run, a *Author, resp llm.Response, rounds int, err error) {
 	var bad *llm.InvalidOutputError
 	if err != nil && !errors.As(err, &bad) {
 		rounds--
 	}
-	if rounds == 0 {
+	if rounds < 1 && resp.Cache == "" {
 		return
 	}
-	p := events.Provenance{Provider: resp.Provider, Model: resp.Model, PromptVersion: a.version, Offline: resp.Offline, Fallback: resp.Fallback}
+	p := events.Provenance{
+		Provider: resp.Provider, Model: resp.Model, PromptVersion: a.version, Offline: resp.Offline, Fallback: resp.Fallback,
+		CacheHit: resp.Cache != "", Cache: resp.Cache,
+	}
 	if resp.Provider != "" {
 		p.GeneratedBy = resp.Provider + "/" + resp.Model
 	}

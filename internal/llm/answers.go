@@ -1,0 +1,101 @@
+package llm
+
+import (
+	"context"
+	"time"
+)
+
+// Limits of what is kept of answers.
+const (
+	AnswerTTL  = 7 * 24 * time.Hour // since it was given
+	MaxAnswer  = 256 << 10          // bytes of one answer's text
+	leaseTTL   = 30 * time.Second   // of the right to ask; renewed while the model answers
+	maxWaiting = 10 * time.Minute   // for somebody else's answer
+)
+
+// Answer is what a model said, and was found good, as it is kept for the next one who asks the same.
+type Answer struct {
+	Text     string    `json:"text"`
+	Provider string    `json:"provider"`
+	Model    string    `json:"model"`
+	Usage    Usage     `json:"usage"` // what it cost the first time
+	At       time.Time `json:"at"`
+}
+
+// Tally counts what a cache did for one tenant. As an argument it is what is to be added.
+type Tally struct {
+	Exact       int64 `json:"exact"`    // hits of the same question
+	Semantic    int64 `json:"semantic"` // hits of a question that means the same
+	Shared      int64 `json:"shared"`   // waited for the answer to the same question, asked by somebody else at that time
+	Misses      int64 `json:"misses"`
+	SavedTokens int64 `json:"saved_tokens"`    // in and out, that the hits did not cost
+	SavedMicro  int64 `json:"saved_micro_usd"` // millionths of a dollar, where prices are known
+}
+
+// Add returns the sum of two tallies.
+func (t Tally) Add(u Tally) Tally {
+	return Tally{
+		t.Exact + u.Exact, t.Semantic + u.Semantic, t.Shared + u.Shared, t.Misses + u.Misses, t.SavedTokens + u.SavedTokens, t.SavedMicro + u.SavedMicro,
+	}
+}
+
+// AnswerStore keeps answers for all processes. Keys begin with the tenant, so that nothing is ever found for another one. It is
+// safe for concurrent use. Errors are faults; whoever asks goes on without.
+type AnswerStore interface {
+	// Answer returns what is kept under key, and false for nothing.
+	Answer(ctx context.Context, tenant, key string) (Answer, bool, error)
+	// Keep keeps an answer for ttl, in place of what was there.
+	Keep(ctx context.Context, tenant, key string, a Answer, ttl time.Duration) error
+	// Lease takes, or renews, the right to ask for what key stands for. It returns false while another holder has it.
+	Lease(ctx context.Context, tenant, key, holder string, ttl time.Duration) (bool, error)
+	// Release gives the right back, if holder has it.
+	Release(ctx context.Context, tenant, key, holder string) error
+	// Count adds to the tenant's tally, Tally returns it.
+	Count(ctx context.Context, tenant string, t Tally) error
+	Tally(ctx context.Context, tenant string) (Tally, error)
+}
+
+// Vector is one entry of a semantic cache: a question's meaning, and where its answer is.
+type Vector struct {
+	Space  string    // what must be equal for two questions to be compared: 64 hex digits
+	Key    string    // of the answer
+	Values []float32 // of length 1
+}
+
+// MaxVectors bounds how many entries a tenant's semantic cache has; the oldest go first.
+const MaxVectors = 1000
+
+// VectorStore keeps the entries of semantic caches, a list for each tenant, for all processes. It is safe for concurrent use.
+type VectorStore interface {
+	// Append adds an entry. The list keeps its MaxVectors newest, and ends ttl after the last one came.
+	Append(ctx context.Context, tenant string, v Vector, ttl time.Duration) error
+	// Since returns the entries behind a cursor that an earlier call returned, oldest first, and the next cursor; "" reads from the
+	// beginning.
+	Since(ctx context.Context, tenant, cursor string) ([]Vector, string, error)
+}
+
+// Similar is a question to a semantic cache.
+type Similar struct {
+	Tenant    string
+	Space     string  // what must be equal for two questions to be compared
+	Text      string  // what is compared
+	Key       string  // under which the answer is kept
+	Threshold float64 // 0 takes the index's
+}
+
+// Match is what a semantic cache found.
+type Match struct {
+	Answer     Answer
+	Similarity float64 // cosine, -1 to 1; of the nearest one also where that was not near enough
+}
+
+// SemanticIndex finds answers to questions that mean the same, for one tenant at a time: Semantic with embeddings of our own,
+// LangCache with a service. It is safe for concurrent use. Errors are faults; whoever asks goes on without.
+type SemanticIndex interface {
+	// Search returns the answer to the nearest question, false when none is near enough.
+	Search(ctx context.Context, q Similar) (Match, bool, error)
+	// Add keeps an answer for q, and for what means the same. It is in the AnswerStore under q.Key.
+	Add(ctx context.Context, q Similar, a Answer) error
+	// Entries returns how many questions a tenant has, -1 where that is not known.
+	Entries(ctx context.Context, tenant string) (int, error)
+}

@@ -1,0 +1,162 @@
+package llm
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/toolboxai/orchestrator/internal/fault"
+)
+
+// How an answer came without a call, in Response.Cache.
+const (
+	CacheExact    = "exact"    // the same was asked before
+	CacheSemantic = "semantic" // something was asked before that means the same
+	CacheShared   = "shared"   // somebody else asked the same at that time
+)
+
+// CacheConfig says what is kept. Zero fields take the defaults.
+type CacheConfig struct {
+	Client   Client        // required
+	Store    AnswerStore   // required
+	Semantic SemanticIndex // nil: only the same question finds an answer
+	TTL      time.Duration // AnswerTTL
+	Logger   *slog.Logger
+}
+
+// Cached is a Client that does not ask a model what it has answered already, for the same tenant.
+//
+// An answer is kept once the caller's rules find it good, and one that is found is held against the caller's rules like a model's: where they
+// refuse it, the model is asked. So nothing comes from the cache that would not have been taken from the model. That
+// needs the rules, so that only CompleteValid looks up and keeps; Complete asks.
+//
+// Of those who ask the same at the same time one asks, and the others wait: in a process by a map, between processes by a lease in the
+// store, which ends by itself when its holder dies. A store that is away costs a timeout and no more.
+//
+// Requests with tools, without a caller, or of a caller who wants none of it pass by.
+type Cached struct {
+	next     Client
+	store    AnswerStore
+	semantic SemanticIndex
+	ttl      time.Duration
+	flights  *flights
+	holder   string
+	log      *slog.Logger
+}
+
+var _ Validating = (*Cached)(nil)
+
+// NewCached returns cfg.Client behind its caches.
+func NewCached(cfg CacheConfig) (*Cached, error) {
+	if cfg.Client == nil || cfg.Store == nil || cfg.TTL < 0 {
+		return nil, fault.New(fault.Invalid, "a cache needs a client, a store and a time to live that is not negative")
+	}
+	setZero(&cfg.TTL, AnswerTTL)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Cached{
+		next: cfg.Client, store: cfg.Store, semantic: cfg.Semantic, ttl: cfg.TTL, flights: newFlights(), holder: uuid.NewString(), log: cfg.Logger,
+	}, nil
+}
+
+// Describe implements Client.
+func (c *Cached) Describe() string { return c.next.Describe() }
+
+// Complete implements Client. It asks.
+func (c *Cached) Complete(ctx context.Context, req Request) (Response, error) {
+	return c.next.Complete(ctx, req)
+}
+
+// question is one request with what it is known by.
+type question struct {
+	tenant   string
+	key      string
+	similar  *Similar // nil: it has no prose to compare
+	req      Request
+	validate func(string) []fault.Detail
+}
+
+// CompleteValid implements Validating. Response.Cache says how an answer came without a call; Usage is zero then, and no round was made.
+func (c *Cached) CompleteValid(ctx context.Context, req Request, validate func(string) []fault.Detail) (Response, int, error) {
+	caller, ok := CallerFrom(ctx)
+	if !ok || caller.Tenant == "" || caller.NoCache || len(req.Tools) > 0 {
+		return completeValid(ctx, c.next, req, validate)
+	}
+	model := routeOf(c.next, req)
+	q := question{tenant: caller.Tenant, key: exactKey(model, req), req: req, validate: validate}
+	if space, text, ok := semanticKey(model, req); ok && c.semantic != nil {
+		q.similar = &Similar{Tenant: caller.Tenant, Space: space, Text: text, Key: q.key}
+	}
+	for {
+		made, first := c.flights.join(q.tenant + " " + q.key)
+		if first {
+			return c.lead(ctx, q, made)
+		}
+		if !made.wait(ctx) {
+			return Response{}, 0, endedFault(ctx, "the cache")
+		}
+		switch {
+		case made.err == nil && c.take(q, made.answer):
+			c.tally(ctx, q.tenant, saved(made.answer, CacheShared))
+			return made.answer.response(CacheShared), 0, nil
+		case made.err == nil: // its rules are others than those of who asked
+			return completeValid(ctx, c.next, req, validate)
+		case contagious(made.err):
+			return Response{}, 0, unpaid(made.err)
+		}
+	}
+}
+
+// lead finds the answer, or asks for it, and tells those who wait.
+func (c *Cached) lead(ctx context.Context, q question, made *flight) (resp Response, rounds int, err error) {
+	answer, outcome := Answer{}, errNotAsked
+	defer func() { c.flights.land(q.tenant+" "+q.key, made, answer, outcome) }()
+	if found, how, ok := c.find(ctx, q); ok {
+		answer, outcome = found, nil
+		c.tally(ctx, q.tenant, saved(found, how))
+		return found.response(how), 0, nil
+	}
+	stop := c.holding(ctx, q)
+	resp, rounds, err = completeValid(ctx, c.next, q.req, q.validate)
+	if outcome = err; err == nil {
+		answer = answerOf(resp)
+		c.keep(ctx, q, answer)
+	}
+	stop()
+	return resp, rounds, err
+}
+
+// errNotAsked ends a flight whose leader panicked.
+var errNotAsked = errors.New("nobody asked")
+
+// contagious reports whether an error holds for everybody who asks the same at that time.
+func contagious(err error) bool {
+	var spent *BudgetError
+	if errors.As(err, &spent) {
+		return false // of the one who asked
+	}
+	return fault.Is(err, fault.Unavailable) || fault.Is(err, fault.RateLimited) || fault.Is(err, fault.Unauthorized) || fault.Is(err, fault.Invalid)
+}
+
+// unpaid returns err as it is for those who did not pay for it.
+func unpaid(err error) error {
+	var bad *InvalidOutputError
+	if errors.As(err, &bad) {
+		free := *bad
+		free.Usage = Usage{CostKnown: true}
+		return &free
+	}
+	return err
+}
+
+func answerOf(r Response) Answer {
+	return Answer{Text: r.Text, Provider: r.Provider, Model: r.Model, Usage: r.Usage, At: time.Now().UTC()}
+}
+
+func (a Answer) response(how string) Response {
+	return Response{Text: a.Text, Provider: a.Provider, Model: a.Model, Cache: how, Usage: Usage{CostKnown: true}}
+}

@@ -1,0 +1,105 @@
+package llm
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// exactKey stands for a request to a model: two requests have the same one when the model is told the same, is asked for the same form, and
+// is the same. The prompt's version is part of it, so that a new version finds nothing of an older one.
+func exactKey(m Model, req Request) string {
+	h := sha256.New()
+	write(h, "exact/1", m.String(), req.Purpose, req.Version, req.System, string(req.Schema), req.Prompt, fmt.Sprint(req.MaxTokens), fmt.Sprint(req.Temperature))
+	for _, msg := range req.Messages {
+		write(h, string(msg.Role), msg.Text, msg.Call, fmt.Sprint(msg.Calls))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// write adds strings so that no two lists of them come to the same.
+func write(h hash.Hash, parts ...string) {
+	for _, s := range parts {
+		fmt.Fprintf(h, "%d:%s", len(s), s)
+	}
+}
+
+// freeWords is from how many words on a text of an input is prose, whose words may differ while its meaning is the same.
+const freeWords = 3
+
+// semanticKey splits a request into its prose, whose meaning is compared, and the rest, which must be equal: the model, the prompt's
+// version, and all of the input that is no prose, with the numbers and the negations of the prose. (Embeddings put "up to 10"
+// next to "up to 100", and "with" next to "without".) It returns false for an input without prose.
+func semanticKey(m Model, req Request) (space, text string, ok bool) {
+	var input any
+	if len(req.Messages) > 0 || json.Unmarshal(req.Input, &input) != nil {
+		return "", "", false
+	}
+	var prose []string
+	rest, err := json.Marshal(withoutProse(input, &prose))
+	if err != nil || len(prose) == 0 {
+		return "", "", false
+	}
+	text = strings.Join(prose, "\n")
+	h := sha256.New()
+	write(h, "semantic/1", m.String(), req.Purpose, req.Version, req.System, string(req.Schema), string(rest), fmt.Sprint(req.MaxTokens), fmt.Sprint(req.Temperature))
+	write(h, strict(text)...)
+	return hex.EncodeToString(h.Sum(nil)), text, true
+}
+
+// withoutProse returns v with a mark in place of each prose, which it adds to the list: in the order of the keys of objects.
+func withoutProse(v any, prose *[]string) any {
+	switch v := v.(type) {
+	case string:
+		if len(strings.Fields(v)) < freeWords {
+			return v
+		}
+		*prose = append(*prose, v)
+		return map[string]any{"prose": true}
+	case []any:
+		out := make([]any, len(v))
+		for i, item := range v {
+			out[i] = withoutProse(item, prose)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for _, name := range slices.Sorted(keysOf(v)) {
+			out[name] = withoutProse(v[name], prose)
+		}
+		return out
+	}
+	return v
+}
+
+func keysOf(m map[string]any) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// turning words change a meaning while an embedding hardly moves.
+const turning = " no not never none without except but only instead before after more less least most minimum maximum kein keine nicht ohne sans pas sin no nunca "
+
+// strict returns the words of a text that must be the same, in their order: those with digits, and turning words.
+func strict(text string) []string {
+	var out []string
+	for _, word := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '.' && r != '-' && r != '+'
+	}) {
+		word = strings.Trim(word, ".")
+		if strings.ContainsFunc(word, unicode.IsDigit) || strings.Contains(turning, " "+word+" ") {
+			out = append(out, word)
+		}
+	}
+	return out
+}

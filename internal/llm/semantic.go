@@ -1,0 +1,194 @@
+package llm
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/toolboxai/orchestrator/internal/fault"
+)
+
+// DefaultThreshold is how close two questions must be, as the cosine of their embeddings, for one's answer to stand for the other's.
+const DefaultThreshold = 0.95
+
+// Limits of a semantic cache.
+const (
+	maxTenants   = 256     // whose entries a process holds; who was asked for longest ago goes first
+	maxEmbedText = 8 << 10 // bytes of a question that are compared
+	embedTime    = 10 * time.Second
+)
+
+// SemanticConfig says how questions are compared. Zero fields take the defaults.
+type SemanticConfig struct {
+	Embedder  Embedder    // required
+	Vectors   VectorStore // required
+	Answers   AnswerStore // required: where the answers are
+	Threshold float64     // DefaultThreshold; 0 < t ≤ 1
+	TTL       time.Duration
+}
+
+// Semantic finds answers to questions that mean the same. The entries of a tenant are in a list that all processes share; each holds
+// a copy, fetches what is new at each question, and compares with all of it: exact, for at most MaxVectors entries.
+type Semantic struct {
+	embedder  Embedder
+	vectors   VectorStore
+	answers   AnswerStore
+	threshold float64
+	ttl       time.Duration
+
+	mu      sync.Mutex
+	tenants map[string]*copied
+}
+
+// copied is what a process holds of one tenant's entries.
+type copied struct {
+	mu      sync.Mutex // held while the copy is brought up to date
+	cursor  string
+	entries []Vector // oldest first
+	used    time.Time
+}
+
+var _ SemanticIndex = (*Semantic)(nil)
+
+// NewSemantic returns an index that holds nothing yet.
+func NewSemantic(cfg SemanticConfig) (*Semantic, error) {
+	setZero(&cfg.Threshold, DefaultThreshold)
+	setZero(&cfg.TTL, AnswerTTL)
+	if cfg.Embedder == nil || cfg.Vectors == nil || cfg.Answers == nil || cfg.TTL < 0 || !(cfg.Threshold > 0 && cfg.Threshold <= 1) {
+		return nil, fault.New(fault.Invalid, "a semantic cache needs an embedder, vectors, answers and a threshold above 0 and up to 1")
+	}
+	return &Semantic{
+		embedder: cfg.Embedder, vectors: cfg.Vectors, answers: cfg.Answers, threshold: cfg.Threshold, ttl: cfg.TTL, tenants: map[string]*copied{},
+	}, nil
+}
+
+// Search implements SemanticIndex.
+func (s *Semantic) Search(ctx context.Context, q Similar) (Match, bool, error) {
+	entries, err := s.current(ctx, q.Tenant)
+	if err != nil || !anyIn(entries, s.space(q)) {
+		return Match{}, false, err // without an entry to compare with, an embedding would be paid for nothing
+	}
+	vector, err := s.embed(ctx, q.Text)
+	if err != nil {
+		return Match{}, false, err
+	}
+	best, similarity := nearest(entries, s.space(q), vector)
+	if similarity < s.limit(q) {
+		return Match{Similarity: similarity}, false, nil
+	}
+	a, ok, err := s.answers.Answer(ctx, q.Tenant, best.Key)
+	return Match{Answer: a, Similarity: similarity}, ok, err
+}
+
+// Add implements SemanticIndex. The answer itself is in the store of answers already.
+func (s *Semantic) Add(ctx context.Context, q Similar, _ Answer) error {
+	vector, err := s.embed(ctx, q.Text)
+	if err != nil {
+		return err
+	}
+	return s.vectors.Append(ctx, q.Tenant, Vector{Space: s.space(q), Key: q.Key, Values: vector}, s.ttl)
+}
+
+// Entries implements SemanticIndex.
+func (s *Semantic) Entries(ctx context.Context, tenant string) (int, error) {
+	entries, err := s.current(ctx, tenant)
+	return len(entries), err
+}
+
+// space keeps vectors of different models apart: they cannot be compared.
+func (s *Semantic) space(q Similar) string {
+	return s.embedder.EmbeddingModel().String() + " " + q.Space
+}
+
+func (s *Semantic) limit(q Similar) float64 {
+	if q.Threshold > 0 {
+		return q.Threshold
+	}
+	return s.threshold
+}
+
+func (s *Semantic) embed(ctx context.Context, text string) ([]float32, error) {
+	ctx, cancel := context.WithTimeout(ctx, embedTime)
+	defer cancel()
+	vectors, _, err := s.embedder.Embed(ctx, []string{clip(text, maxEmbedText)})
+	if err != nil {
+		return nil, err
+	}
+	if len(vectors) != 1 || len(vectors[0]) == 0 {
+		return nil, fault.New(fault.Unavailable, "%s sent %d vectors for one text", s.embedder.EmbeddingModel(), len(vectors))
+	}
+	return vectors[0], nil
+}
+
+// current returns a tenant's entries. What is returned does not change.
+func (s *Semantic) current(ctx context.Context, tenant string) ([]Vector, error) {
+	c := s.copyOf(tenant)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fresh, cursor, err := s.vectors.Since(ctx, tenant, c.cursor)
+	if err != nil {
+		return nil, err
+	}
+	if len(fresh) > 0 {
+		all := append(c.entries[:len(c.entries):len(c.entries)], fresh...)
+		c.entries = all[max(len(all)-MaxVectors, 0):]
+	}
+	c.cursor = cursor
+	return c.entries, nil
+}
+
+func (s *Semantic) copyOf(tenant string) *copied {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.tenants[tenant]
+	if !ok {
+		if len(s.tenants) >= maxTenants {
+			s.forgetOne()
+		}
+		c = &copied{}
+		s.tenants[tenant] = c
+	}
+	c.used = time.Now()
+	return c
+}
+
+func (s *Semantic) forgetOne() {
+	oldest := ""
+	for tenant, c := range s.tenants {
+		if oldest == "" || c.used.Before(s.tenants[oldest].used) {
+			oldest = tenant
+		}
+	}
+	delete(s.tenants, oldest)
+}
+
+func anyIn(entries []Vector, space string) bool {
+	for _, e := range entries {
+		if e.Space == space {
+			return true
+		}
+	}
+	return false
+}
+
+// nearest returns the entry of a space with the highest cosine; all vectors have length 1. The newest of equals wins.
+func nearest(entries []Vector, space string, vector []float32) (best Vector, similarity float64) {
+	similarity = -1
+	for _, e := range entries {
+		if e.Space != space || len(e.Values) != len(vector) {
+			continue
+		}
+		if cos := dot(e.Values, vector); cos >= similarity {
+			best, similarity = e, cos
+		}
+	}
+	return best, similarity
+}
+
+func dot(a, b []float32) float64 {
+	var sum float32
+	for i, x := range a {
+		sum += x * b[i]
+	}
+	return float64(sum)
+}

@@ -1,0 +1,179 @@
+package redis
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/llm"
+)
+
+// Answers keeps what models answered, for all processes. The keys of a tenant share a hash tag, {cache:<tenant>}: a tenant's cache is on one
+// node of a cluster, and tenants are spread over all of them. Every key ends by itself.
+type Answers struct {
+	client  *Client
+	lease   *redis.Script
+	release *redis.Script
+}
+
+var (
+	_ llm.AnswerStore = (*Answers)(nil)
+	_ llm.VectorStore = (*Answers)(nil)
+)
+
+// NewAnswers returns a store on c, which it does not close.
+func NewAnswers(c *Client) *Answers {
+	return &Answers{
+		client: c,
+		lease: redis.NewScript(`local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1`),
+		release: redis.NewScript(`if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1`),
+	}
+}
+
+func cacheKey(tenant, what string) string { return "{cache:" + tenant + "}:" + what }
+
+// Answer implements llm.AnswerStore.
+func (a *Answers) Answer(ctx context.Context, tenant, key string) (llm.Answer, bool, error) {
+	data, err := a.client.rdb.Get(ctx, cacheKey(tenant, "answer:"+key)).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return llm.Answer{}, false, nil
+	}
+	if err != nil {
+		return llm.Answer{}, false, a.client.fault(ctx, "read an answer from redis", err)
+	}
+	var kept llm.Answer
+	if err := json.Unmarshal(data, &kept); err != nil {
+		return llm.Answer{}, false, fault.New(fault.Unavailable, "an answer in redis cannot be read: %w", err)
+	}
+	return kept, true, nil
+}
+
+// Keep implements llm.AnswerStore.
+func (a *Answers) Keep(ctx context.Context, tenant, key string, answer llm.Answer, ttl time.Duration) error {
+	data, err := json.Marshal(answer)
+	if err != nil {
+		return err
+	}
+	return a.client.fault(ctx, "keep an answer in redis", a.client.rdb.Set(ctx, cacheKey(tenant, "answer:"+key), data, ttl).Err())
+}
+
+// Lease implements llm.AnswerStore.
+func (a *Answers) Lease(ctx context.Context, tenant, key, holder string, ttl time.Duration) (bool, error) {
+	got, err := a.lease.Run(ctx, a.client.rdb, []string{cacheKey(tenant, "lease:"+key)}, holder, ttl.Milliseconds()).Int()
+	return got == 1, a.client.fault(ctx, "take a lease in redis", err)
+}
+
+// Release implements llm.AnswerStore.
+func (a *Answers) Release(ctx context.Context, tenant, key, holder string) error {
+	err := a.release.Run(ctx, a.client.rdb, []string{cacheKey(tenant, "lease:"+key)}, holder).Err()
+	return a.client.fault(ctx, "give back a lease in redis", err)
+}
+
+// tallyTTL keeps the tally of a tenant that is gone from staying for ever.
+const tallyTTL = 90 * 24 * time.Hour
+
+// Count implements llm.AnswerStore.
+func (a *Answers) Count(ctx context.Context, tenant string, t llm.Tally) error {
+	key := cacheKey(tenant, "tally")
+	pipe := a.client.rdb.Pipeline()
+	for field, n := range fields(&t) {
+		if *n != 0 {
+			pipe.HIncrBy(ctx, key, field, *n)
+		}
+	}
+	pipe.Expire(ctx, key, tallyTTL)
+	_, err := pipe.Exec(ctx)
+	return a.client.fault(ctx, "count in redis", err)
+}
+
+// Tally implements llm.AnswerStore.
+func (a *Answers) Tally(ctx context.Context, tenant string) (llm.Tally, error) {
+	var t llm.Tally
+	cmd := a.client.rdb.HGetAll(ctx, cacheKey(tenant, "tally"))
+	if err := cmd.Err(); err != nil {
+		return t, a.client.fault(ctx, "read a tally from redis", err)
+	}
+	var row struct {
+		Exact    int64 `redis:"exact"`
+		Semantic int64 `redis:"semantic"`
+		Shared   int64 `redis:"shared"`
+		Misses   int64 `redis:"misses"`
+		Tokens   int64 `redis:"saved_tokens"`
+		Micro    int64 `redis:"saved_micro_usd"`
+	}
+	if err := cmd.Scan(&row); err != nil {
+		return t, fault.New(fault.Unavailable, "a tally in redis cannot be read: %w", err)
+	}
+	return llm.Tally{Exact: row.Exact, Semantic: row.Semantic, Shared: row.Shared, Misses: row.Misses, SavedTokens: row.Tokens, SavedMicro: row.Micro}, nil
+}
+
+func fields(t *llm.Tally) map[string]*int64 {
+	return map[string]*int64{
+		"exact": &t.Exact, "semantic": &t.Semantic, "shared": &t.Shared, "misses": &t.Misses, "saved_tokens": &t.SavedTokens, "saved_micro_usd": &t.SavedMicro,
+	}
+}
+
+// Append implements llm.VectorStore: a stream for each tenant, whose ids are the cursors.
+func (a *Answers) Append(ctx context.Context, tenant string, v llm.Vector, ttl time.Duration) error {
+	key := cacheKey(tenant, "vectors")
+	pipe := a.client.rdb.Pipeline()
+	pipe.XAdd(ctx, &redis.XAddArgs{Stream: key, MaxLen: llm.MaxVectors, Values: []any{"space", v.Space, "key", v.Key, "values", pack(v.Values)}})
+	pipe.PExpire(ctx, key, ttl)
+	_, err := pipe.Exec(ctx)
+	return a.client.fault(ctx, "add a vector in redis", err)
+}
+
+// page is how many vectors one call reads: a call has Config.Timeout, and a vector may have 12 KiB.
+const page = 100
+
+// Since implements llm.VectorStore.
+func (a *Answers) Since(ctx context.Context, tenant, cursor string) ([]llm.Vector, string, error) {
+	var out []llm.Vector
+	for len(out) < llm.MaxVectors {
+		from := "-"
+		if cursor != "" {
+			from = "(" + cursor
+		}
+		entries, err := a.client.rdb.XRangeN(ctx, cacheKey(tenant, "vectors"), from, "+", page).Result()
+		if err != nil {
+			return nil, cursor, a.client.fault(ctx, "read vectors from redis", err)
+		}
+		for _, e := range entries {
+			space, _ := e.Values["space"].(string)
+			key, _ := e.Values["key"].(string)
+			values, _ := e.Values["values"].(string)
+			out, cursor = append(out, llm.Vector{Space: space, Key: key, Values: unpack(values)}), e.ID
+		}
+		if len(entries) < page {
+			break
+		}
+	}
+	return out, cursor, nil
+}
+
+// pack writes numbers as little-endian IEEE 754, four bytes each.
+func pack(values []float32) string {
+	out := make([]byte, 0, 4*len(values))
+	for _, v := range values {
+		out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
+	}
+	return string(out)
+}
+
+func unpack(packed string) []float32 {
+	out := make([]float32, len(packed)/4)
+	for i := range out {
+		out[i] = math.Float32frombits(binary.LittleEndian.Uint32([]byte(packed[4*i : 4*i+4])))
+	}
+	return out
+}
