@@ -28,7 +28,7 @@ const (
 func access() map[string]auth.Rule {
 	table := map[string]auth.Rule{}
 	for _, part := range []map[string]auth.Rule{
-		accessToTasks(), accessToLive(), accessToSchedules(), accessToEngine(), accessToHealth(),
+		accessToTasks(), accessToLive(), accessToCache(), accessToSchedules(), accessToEngine(), accessToHealth(),
 		accessToSignIn(), accessToPeople(), accessToTenants(), accessToClasses(), accessToKeys(), accessToWebhooks(), accessToOperations(),
 	} {
 		maps.Copy(table, part)
@@ -63,6 +63,15 @@ func accessToLive() map[string]auth.Rule {
 		"ReceiveChannelEvents":    {Public: true, Class: limit.ClassPublic, Group: groupWrite}, // its signature proves who sends it
 		"AuthenticateChannelUser": {Admin: own, Teacher: own, Student: own, Parent: own, Group: groupRead},
 		"IssueTicket":             {Admin: own, Teacher: own, Student: own, Parent: own, Scope: auth.TasksRead, Group: groupWrite},
+	}
+}
+
+func accessToCache() map[string]auth.Rule {
+	const tenant = auth.Tenant
+	return map[string]auth.Rule{
+		"SearchSemanticCache":   {Admin: tenant, Teacher: tenant, Scope: auth.ContentRead, Group: groupRead},
+		"StoreSemanticCache":    {Admin: tenant, Teacher: tenant, Scope: auth.TasksWrite, Group: groupWrite},
+		"GetSemanticCacheStats": {Admin: tenant, Teacher: tenant, Scope: auth.AnalyticsRead, Group: groupRead},
 	}
 }
 

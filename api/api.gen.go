@@ -252,6 +252,77 @@ type BreakerReset struct {
 // BreakersAnswer defines model for BreakersAnswer.
 type BreakersAnswer = Answer[BreakerList]
 
+// CacheAttributes What must be equal for two prompts to be compared.
+type CacheAttributes = map[string]string
+
+// CacheFound defines model for CacheFound.
+type CacheFound struct {
+	Hit      bool   `json:"hit"`
+	Response string `json:"response,omitempty"`
+
+	// Similarity Cosine of the nearest prompt, also where it was not near enough; absent when there is none.
+	Similarity float64    `json:"similarity,omitempty"`
+	StoredAt   *time.Time `json:"stored_at,omitempty"`
+}
+
+// CacheFoundAnswer defines model for CacheFoundAnswer.
+type CacheFoundAnswer = Answer[CacheFound]
+
+// CacheSearch defines model for CacheSearch.
+type CacheSearch struct {
+	// Attributes What must be equal for two prompts to be compared.
+	Attributes CacheAttributes `json:"attributes,omitempty"`
+	Prompt     string          `json:"prompt"`
+
+	// Threshold Cosine from which on a prompt means the same; 0.95 when absent, or what the operator set.
+	Threshold float64 `json:"threshold,omitempty"`
+}
+
+// CacheStats defines model for CacheStats.
+type CacheStats struct {
+	// Entries What prompts are compared with; -1 where a service keeps them.
+	Entries int `json:"entries"`
+
+	// Exact Hits of the same question.
+	Exact int64 `json:"exact"`
+
+	// HitRate 0 to 1.
+	HitRate     float64 `json:"hit_rate"`
+	Misses      int64   `json:"misses"`
+	SavedTokens int64   `json:"saved_tokens"`
+
+	// SavedUSD Where prices are known.
+	SavedUSD float64 `json:"saved_usd"`
+
+	// Semantic Hits of a question that means the same.
+	Semantic int64 `json:"semantic"`
+
+	// Shared Answers to the same question, asked by somebody else at that time.
+	Shared int64 `json:"shared"`
+}
+
+// CacheStatsAnswer defines model for CacheStatsAnswer.
+type CacheStatsAnswer = Answer[CacheStats]
+
+// CacheStore defines model for CacheStore.
+type CacheStore struct {
+	// Attributes What must be equal for two prompts to be compared.
+	Attributes CacheAttributes `json:"attributes,omitempty"`
+	Prompt     string          `json:"prompt"`
+	Response   string          `json:"response"`
+
+	// TTLSeconds Seven days when absent.
+	TTLSeconds int `json:"ttl_seconds,omitempty"`
+}
+
+// CacheStored defines model for CacheStored.
+type CacheStored struct {
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// CacheStoredAnswer defines model for CacheStoredAnswer.
+type CacheStoredAnswer = Answer[CacheStored]
+
 // Campaign defines model for Campaign.
 type Campaign = campaign.Campaign
 
@@ -1787,6 +1858,12 @@ type StepUpJSONRequestBody = StepUpRequest
 // ConfirmTOTPJSONRequestBody defines body for ConfirmTOTP for application/json ContentType.
 type ConfirmTOTPJSONRequestBody = CodeRequest
 
+// SearchSemanticCacheJSONRequestBody defines body for SearchSemanticCache for application/json ContentType.
+type SearchSemanticCacheJSONRequestBody = CacheSearch
+
+// StoreSemanticCacheJSONRequestBody defines body for StoreSemanticCache for application/json ContentType.
+type StoreSemanticCacheJSONRequestBody = CacheStore
+
 // CreateClassJSONRequestBody defines body for CreateClass for application/json ContentType.
 type CreateClassJSONRequestBody = ClassRequest
 
@@ -2035,6 +2112,15 @@ type ServerInterface interface {
 	// ConfirmTOTP Confirm the authenticator app with a code
 	// (POST /auth/totp/confirm)
 	ConfirmTOTP(ctx echo.Context) error
+	// SearchSemanticCache Find the answer to something that means the same
+	// (POST /cache/semantic/search)
+	SearchSemanticCache(ctx echo.Context) error
+	// GetSemanticCacheStats What the caches of the tenant did
+	// (GET /cache/semantic/stats)
+	GetSemanticCacheStats(ctx echo.Context) error
+	// StoreSemanticCache Keep an answer
+	// (POST /cache/semantic/store)
+	StoreSemanticCache(ctx echo.Context) error
 	// ListClasses List classes, newest first
 	// (GET /classes)
 	ListClasses(ctx echo.Context, params ListClassesParams) error
@@ -3165,6 +3251,33 @@ func (w *ServerInterfaceWrapper) ConfirmTOTP(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ConfirmTOTP(ctx)
+	return err
+}
+
+// SearchSemanticCache converts echo context to params.
+func (w *ServerInterfaceWrapper) SearchSemanticCache(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SearchSemanticCache(ctx)
+	return err
+}
+
+// GetSemanticCacheStats converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSemanticCacheStats(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSemanticCacheStats(ctx)
+	return err
+}
+
+// StoreSemanticCache converts echo context to params.
+func (w *ServerInterfaceWrapper) StoreSemanticCache(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StoreSemanticCache(ctx)
 	return err
 }
 
@@ -4801,6 +4914,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/admin/agents/:kind/resume", wrapper.ResumeKind, options.OperationMiddlewares["ResumeKind"]...)
 	router.GET(options.BaseURL+"/admin/policy", wrapper.GetPolicy, options.OperationMiddlewares["GetPolicy"]...)
 	router.PUT(options.BaseURL+"/admin/policy", wrapper.PutPolicy, options.OperationMiddlewares["PutPolicy"]...)
+	router.POST(options.BaseURL+"/cache/semantic/search", wrapper.SearchSemanticCache, options.OperationMiddlewares["SearchSemanticCache"]...)
+	router.POST(options.BaseURL+"/cache/semantic/store", wrapper.StoreSemanticCache, options.OperationMiddlewares["StoreSemanticCache"]...)
+	router.GET(options.BaseURL+"/cache/semantic/stats", wrapper.GetSemanticCacheStats, options.OperationMiddlewares["GetSemanticCacheStats"]...)
 	router.POST(options.BaseURL+"/admin/budgets/top-up", wrapper.TopUpBudget, options.OperationMiddlewares["TopUpBudget"]...)
 	router.GET(options.BaseURL+"/admin/breakers", wrapper.ListBreakers, options.OperationMiddlewares["ListBreakers"]...)
 	router.POST(options.BaseURL+"/admin/breakers/reset", wrapper.ResetBreaker, options.OperationMiddlewares["ResetBreaker"]...)
@@ -7047,6 +7163,122 @@ type ConfirmTOTPdefaultJSONResponse struct {
 }
 
 func (response ConfirmTOTPdefaultJSONResponse) VisitConfirmTOTPResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSemanticCacheRequestObject struct {
+	Body *SearchSemanticCacheJSONRequestBody
+}
+
+type SearchSemanticCacheResponseObject interface {
+	VisitSearchSemanticCacheResponse(w http.ResponseWriter) error
+}
+
+type SearchSemanticCache200JSONResponse CacheFoundAnswer
+
+func (response SearchSemanticCache200JSONResponse) VisitSearchSemanticCacheResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSemanticCachedefaultJSONResponse struct {
+	Body       ProblemAnswer
+	StatusCode int
+}
+
+func (response SearchSemanticCachedefaultJSONResponse) VisitSearchSemanticCacheResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSemanticCacheStatsRequestObject struct {
+}
+
+type GetSemanticCacheStatsResponseObject interface {
+	VisitGetSemanticCacheStatsResponse(w http.ResponseWriter) error
+}
+
+type GetSemanticCacheStats200JSONResponse CacheStatsAnswer
+
+func (response GetSemanticCacheStats200JSONResponse) VisitGetSemanticCacheStatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSemanticCacheStatsdefaultJSONResponse struct {
+	Body       ProblemAnswer
+	StatusCode int
+}
+
+func (response GetSemanticCacheStatsdefaultJSONResponse) VisitGetSemanticCacheStatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StoreSemanticCacheRequestObject struct {
+	Body *StoreSemanticCacheJSONRequestBody
+}
+
+type StoreSemanticCacheResponseObject interface {
+	VisitStoreSemanticCacheResponse(w http.ResponseWriter) error
+}
+
+type StoreSemanticCache201JSONResponse CacheStoredAnswer
+
+func (response StoreSemanticCache201JSONResponse) VisitStoreSemanticCacheResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StoreSemanticCachedefaultJSONResponse struct {
+	Body       ProblemAnswer
+	StatusCode int
+}
+
+func (response StoreSemanticCachedefaultJSONResponse) VisitStoreSemanticCacheResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -10396,6 +10628,15 @@ type StrictServerInterface interface {
 	// ConfirmTOTP Confirm the authenticator app with a code
 	// (POST /auth/totp/confirm)
 	ConfirmTOTP(ctx context.Context, request ConfirmTOTPRequestObject) (ConfirmTOTPResponseObject, error)
+	// SearchSemanticCache Find the answer to something that means the same
+	// (POST /cache/semantic/search)
+	SearchSemanticCache(ctx context.Context, request SearchSemanticCacheRequestObject) (SearchSemanticCacheResponseObject, error)
+	// GetSemanticCacheStats What the caches of the tenant did
+	// (GET /cache/semantic/stats)
+	GetSemanticCacheStats(ctx context.Context, request GetSemanticCacheStatsRequestObject) (GetSemanticCacheStatsResponseObject, error)
+	// StoreSemanticCache Keep an answer
+	// (POST /cache/semantic/store)
+	StoreSemanticCache(ctx context.Context, request StoreSemanticCacheRequestObject) (StoreSemanticCacheResponseObject, error)
 	// ListClasses List classes, newest first
 	// (GET /classes)
 	ListClasses(ctx context.Context, request ListClassesRequestObject) (ListClassesResponseObject, error)
@@ -12509,6 +12750,121 @@ func (sh *strictHandler) ConfirmTOTP(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ConfirmTOTPResponseObject); ok {
 		return validResponse.VisitConfirmTOTPResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SearchSemanticCache operation middleware
+func (sh *strictHandler) SearchSemanticCache(ctx echo.Context) error {
+	var request SearchSemanticCacheRequestObject
+
+	var body SearchSemanticCacheJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SearchSemanticCache(ctx.Request().Context(), request.(SearchSemanticCacheRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SearchSemanticCache")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SearchSemanticCacheResponseObject); ok {
+		return validResponse.VisitSearchSemanticCacheResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSemanticCacheStats operation middleware
+func (sh *strictHandler) GetSemanticCacheStats(ctx echo.Context) error {
+	var request GetSemanticCacheStatsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSemanticCacheStats(ctx.Request().Context(), request.(GetSemanticCacheStatsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSemanticCacheStats")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSemanticCacheStatsResponseObject); ok {
+		return validResponse.VisitGetSemanticCacheStatsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StoreSemanticCache operation middleware
+func (sh *strictHandler) StoreSemanticCache(ctx echo.Context) error {
+	var request StoreSemanticCacheRequestObject
+
+	var body StoreSemanticCacheJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StoreSemanticCache(ctx.Request().Context(), request.(StoreSemanticCacheRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StoreSemanticCache")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StoreSemanticCacheResponseObject); ok {
+		return validResponse.VisitStoreSemanticCacheResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

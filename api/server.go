@@ -103,6 +103,7 @@ type Config struct {
 	Webhooks  Webhooks
 	AccessLog audit.AccessReader
 	Privacy   Privacy
+	Cache     SemanticCache // nil: there is none
 	Tickets   Tickets
 	News      News
 	Push      Push // nil: nothing is pushed

@@ -160,7 +160,7 @@ func TestSubmit_NamesTheBrokenRule(t *testing.T) {
 		"input is a list":       {`{"kind":"quiz","input":[]}`, "", "input", "is of type array, must be object"},
 		"input breaks a rule":   {`{"kind":"quiz","input":{"subject":"x","objectives":["a"],"num_questions":51}}`, "", "input.num_questions", "maximum"},
 		"unknown in input":      {`{"kind":"quiz","input":{"subject":"x","objectives":["a"],"colour":1}}`, "", "input.colour", "is unknown"},
-		"later field":           {with(`,"when":"2999-01-01T00:00:00Z"`), "", "when", "is unknown; known are callback_url, cost, deadline, delay_seconds, input, kind, labels, priority, queue_ttl_seconds, run_at, timeout_seconds"},
+		"later field":           {with(`,"when":"2999-01-01T00:00:00Z"`), "", "when", "is unknown; known are cache, callback_url, cost, deadline, delay_seconds, input, kind, labels, priority, queue_ttl_seconds, run_at, timeout_seconds"},
 		"names match exactly":   {with(`,"Priority":"low"`), "", "Priority", "is unknown"},
 		"priority":              {with(`,"priority":"asap"`), "", "priority", "'critical'"},
 		"deadline is no time":   {with(`,"deadline":"tomorrow"`), "", "deadline", "date-time"},
