@@ -77,6 +77,11 @@ type Config struct {
 	GoogleModel     string        `env:"GOOGLE_MODEL"`
 	OllamaHost      string        `env:"OLLAMA_HOST"`
 	OllamaModel     string        `env:"OLLAMA_MODEL"`
+	LLMCache        string        `env:"LLM_CACHE" envDefault:"semantic"`            // semantic, exact or off
+	CacheThreshold  float64       `env:"SEMANTIC_CACHE_THRESHOLD" envDefault:"0.95"` // cosine from which on two questions mean the same
+	LangCacheURL    string        `env:"LANGCACHE_URL"`                              // a LangCache service in place of our own comparison
+	LangCacheID     string        `env:"LANGCACHE_CACHE_ID"`
+	LangCacheKey    string        `env:"LANGCACHE_API_KEY"`
 	MaxAgentRetries int           `env:"MAX_AGENT_RETRIES" envDefault:"3"`
 	AgentTimeout    int           `env:"AGENT_TIMEOUT_SECONDS" envDefault:"300"`
 	MaxGenerations  int           `env:"MAX_CONCURRENT_GENERATIONS" envDefault:"10"`
@@ -223,6 +228,12 @@ func (c Config) check() error {
 		return fmt.Errorf("NATS_REPLICAS is %d, must be 1, 3 or 5", c.NATSReplicas)
 	case !slices.Contains([]string{"", "openai", "anthropic", "google", "ollama", "offline"}, c.LLMProvider):
 		return fmt.Errorf("LLM_PROVIDER is %q, must be openai, anthropic, google, ollama or offline, or not be set", c.LLMProvider)
+	case !slices.Contains([]string{cacheOff, cacheExact, cacheSemantic}, c.LLMCache):
+		return fmt.Errorf("LLM_CACHE is %q, must be semantic, exact or off", c.LLMCache)
+	case c.CacheThreshold < 0.5 || c.CacheThreshold > 1:
+		return fmt.Errorf("SEMANTIC_CACHE_THRESHOLD is %v, must be 0.5 to 1", c.CacheThreshold)
+	case (c.LangCacheURL == "") != (c.LangCacheID == ""):
+		return fmt.Errorf("LANGCACHE_URL and LANGCACHE_CACHE_ID are not both set: LangCache needs both")
 	}
 	if err := c.checkIdentity(); err != nil {
 		return err

@@ -131,8 +131,14 @@ func (s *system) serveAPI(ctx context.Context, listener net.Listener) error {
 	if err != nil {
 		return err
 	}
+	kept, err := openCaches(s.cfg, s.logger)
+	if err != nil {
+		return err
+	}
+	defer kept.end()
 	dispatcher := nats.NewDispatcherClient(s.broker.conn)
 	cfg := api.Config{
+		Cache: kept.forAPI(),
 		Tasks: service, Catalog: catalog, Logger: s.logger, AllowedOrigins: s.cfg.AllowedOrigins, Version: version, Production: s.cfg.production(),
 		Workers: fleet, Backlogs: dispatcher, Policies: policies, Schedules: schedules, Campaigns: campaigns, Ledger: s.db,
 		Audit: record, AuditLog: s.auditTrail(), AccessLog: postgres.NewAccessLog(s.db), Access: nats.NewAccessLog(s.broker.js, s.logger), Breakers: nats.NewBreakersClient(s.broker.conn),
@@ -217,10 +223,15 @@ func (s *system) work(ctx context.Context) error {
 		return err
 	}
 	defer counting.close()
+	kept, err := openCaches(s.cfg, s.logger)
+	if err != nil {
+		return err
+	}
+	defer kept.end()
 	name, breakers := workerName(), breaker.NewRegistry()
 	return runRoles(ctx, s.logger, role{"policy", policies.Run}, role{"durability", s.shareSyncs},
 		role{"breakers", func(ctx context.Context) error { return nats.ServeBreakers(ctx, s.broker.conn, name, breakers) }}, role{"agents", func(ctx context.Context) error {
-			governed, err := s.govern(ctx, client, counting, policies, breakers)
+			governed, err := s.govern(ctx, client, counting, policies, breakers, kept)
 			if ctx.Err() != nil {
 				return nil //nolint:nilerr // being stopped is how it ends
 			}

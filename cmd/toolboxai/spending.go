@@ -45,7 +45,7 @@ func newMeter(cfg Config, logger *slog.Logger) (*meter, error) {
 
 // govern keeps a model within the limits and budgets of the policy, and from knowing whom it writes of. It waits until the policy is known: under the zero one nothing has a
 // limit.
-func (s *system) govern(ctx context.Context, client llm.Client, m llm.Meter, policies *nats.PolicyStore, breakers *breaker.Registry) (llm.Client, error) {
+func (s *system) govern(ctx context.Context, client llm.Client, m llm.Meter, policies *nats.PolicyStore, breakers *breaker.Registry, kept *caches) (llm.Client, error) {
 	select {
 	case <-policies.Ready():
 		for _, err := range llm.CheckFallbacks(ctx, s.cfg.models(), policies.Current().Fallbacks) {
@@ -60,7 +60,11 @@ func (s *system) govern(ctx context.Context, client llm.Client, m llm.Meter, pol
 	if _, offline := client.(*composer.Composer); offline || err != nil {
 		return governed, err
 	}
-	return privacy.NewPseudonyms(governed), nil
+	cached, err := kept.around(governed, s.logger)
+	if err != nil {
+		return nil, err
+	}
+	return privacy.NewPseudonyms(cached), nil
 }
 
 const (

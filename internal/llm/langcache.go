@@ -71,7 +71,7 @@ func (l *LangCache) Search(ctx context.Context, q Similar) (Match, bool, error) 
 		"prompt": clip(q.Text, maxEmbedText), "similarityThreshold": limit, "attributes": attributes(q),
 	}, &found)
 	if err != nil || len(found.Data) == 0 {
-		return Match{}, false, err
+		return Match{Similarity: -1}, false, err
 	}
 	best := found.Data[0]
 	m := Match{Similarity: best.Similarity}

@@ -66,7 +66,7 @@ func NewSemantic(cfg SemanticConfig) (*Semantic, error) {
 func (s *Semantic) Search(ctx context.Context, q Similar) (Match, bool, error) {
 	entries, err := s.current(ctx, q.Tenant)
 	if err != nil || !anyIn(entries, s.space(q)) {
-		return Match{}, false, err // without an entry to compare with, an embedding would be paid for nothing
+		return Match{Similarity: -1}, false, err // without an entry to compare with, an embedding would be paid for nothing
 	}
 	vector, err := s.embed(ctx, q.Text)
 	if err != nil {

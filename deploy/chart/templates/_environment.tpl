@@ -8,13 +8,13 @@
 {{- $model := list "OPENAI_API_KEY" "ANTHROPIC_API_KEY" "GOOGLE_API_KEY" -}}
 {{- $broker := list "NATS_URL" "NATS_CREDS" "NATS_CA" -}}
 {{- $of := dict
-  "api" (concat $broker (list "DATABASE_URL" "REDIS_URL" "JWT_SECRET_KEY" "JWT_PREVIOUS_KEYS" "ENCRYPTION_KEY" "ENCRYPTION_PREVIOUS_KEYS" "SMTP_PASSWORD" "SENTRY_DSN" "PUSHER_SECRET"))
+  "api" (concat $broker (list "DATABASE_URL" "REDIS_URL" "JWT_SECRET_KEY" "JWT_PREVIOUS_KEYS" "ENCRYPTION_KEY" "ENCRYPTION_PREVIOUS_KEYS" "SMTP_PASSWORD" "SENTRY_DSN" "PUSHER_SECRET" "LANGCACHE_API_KEY"))
   "dispatcher" (concat $broker (list "DATABASE_URL" "SENTRY_DSN"))
   "callbacks" (concat $broker (list "DATABASE_URL" "ENCRYPTION_KEY" "ENCRYPTION_PREVIOUS_KEYS" "SENTRY_DSN"))
   "migrate" (concat $broker (list "DATABASE_URL"))
   "notifier" (concat $broker (list "PUSHER_SECRET" "SENTRY_DSN"))
   "recorder" (concat $broker (list "DATABASE_URL" "REDIS_URL" "SENTRY_DSN"))
-  "worker" (concat $broker $model (list "REDIS_URL" "SENTRY_DSN"))
+  "worker" (concat $broker $model (list "REDIS_URL" "SENTRY_DSN" "LANGCACHE_API_KEY"))
 -}}
 {{- $used := list -}}
 {{- range .root.Values.secret.keys -}}

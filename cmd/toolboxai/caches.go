@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"github.com/toolboxai/orchestrator/api"
+	"github.com/toolboxai/orchestrator/internal/llm"
+	"github.com/toolboxai/orchestrator/internal/redis"
+)
+
+// Values of LLM_CACHE.
+const (
+	cacheOff      = "off"
+	cacheExact    = "exact"
+	cacheSemantic = "semantic"
+)
+
+// caches keep what models answered.
+type caches struct {
+	answers llm.AnswerStore
+	index   llm.SemanticIndex // nil: only the same question finds an answer
+	close   func()
+}
+
+// openCaches opens what the configuration asks for: in Redis for all processes, or in this process alone where REDIS_URL is not set.
+// It returns nil when nothing is to be kept.
+func openCaches(cfg Config, logger *slog.Logger) (*caches, error) {
+	if cfg.LLMCache == cacheOff {
+		return nil, nil
+	}
+	local := llm.NewLocalAnswers()
+	c := &caches{answers: local, close: func() {}}
+	var vectors llm.VectorStore = local
+	if cfg.RedisURL != "" {
+		client, err := redis.Open(redis.Config{URL: cfg.RedisURL})
+		if err != nil {
+			return nil, &usageError{err}
+		}
+		shared := redis.NewAnswers(client)
+		c.answers, vectors, c.close = shared, shared, func() { _ = client.Close() }
+	}
+	var err error
+	switch {
+	case cfg.LLMCache == cacheExact:
+	case cfg.LangCacheURL != "":
+		c.index, err = llm.NewLangCache(llm.LangCacheConfig{URL: cfg.LangCacheURL, CacheID: cfg.LangCacheID, Key: cfg.LangCacheKey, Threshold: cfg.CacheThreshold})
+	default:
+		c.index, err = c.ownIndex(cfg, vectors)
+	}
+	if err != nil {
+		c.close()
+		return nil, &usageError{err}
+	}
+	return c, nil
+}
+
+func (c *caches) ownIndex(cfg Config, vectors llm.VectorStore) (llm.SemanticIndex, error) {
+	embedder, err := llm.SelectEmbedder(cfg.models())
+	if err != nil {
+		return nil, err
+	}
+	return llm.NewSemantic(llm.SemanticConfig{Embedder: embedder, Vectors: vectors, Answers: c.answers, Threshold: cfg.CacheThreshold})
+}
+
+func (c *caches) end() {
+	if c != nil {
+		c.close()
+	}
+}
+
+// around returns client behind the caches.
+func (c *caches) around(client llm.Client, logger *slog.Logger) (llm.Client, error) {
+	if c == nil {
+		return client, nil
+	}
+	return llm.NewCached(llm.CacheConfig{Client: client, Store: c.answers, Semantic: c.index, Logger: logger})
+}
+
+// forAPI returns what callers of the API may keep; nil when nothing is compared.
+func (c *caches) forAPI() api.SemanticCache {
+	if c == nil || c.index == nil {
+		return nil
+	}
+	return pantry{c}
+}
+
+// pantry is the semantic cache of a tenant's programs. Its spaces begin with a word that no agent's has.
+type pantry struct{ *caches }
+
+// similarTo says how a question of the API is known.
+func similarTo(tenant string, q api.CacheQuestion) llm.Similar {
+	attributes, _ := json.Marshal(q.Attributes) // of strings, in the order of their names
+	space := sha256.Sum256(attributes)
+	key := sha256.Sum256(append(attributes, q.Prompt...))
+	return llm.Similar{
+		Tenant: tenant, Space: "api " + hex.EncodeToString(space[:]), Key: "api:" + hex.EncodeToString(key[:]), Text: q.Prompt, Threshold: q.Threshold,
+	}
+}
+
+// Search implements api.SemanticCache.
+func (p pantry) Search(ctx context.Context, tenant string, q api.CacheQuestion) (api.CacheHit, error) {
+	found, ok, err := p.index.Search(ctx, similarTo(tenant, q))
+	if err != nil || !ok {
+		return api.CacheHit{Similarity: found.Similarity}, err
+	}
+	return api.CacheHit{Hit: true, Response: found.Answer.Text, Similarity: found.Similarity, StoredAt: found.Answer.At}, nil
+}
+
+// Store implements api.SemanticCache.
+func (p pantry) Store(ctx context.Context, tenant string, q api.CacheQuestion, response string, ttl time.Duration) error {
+	at, a := similarTo(tenant, q), llm.Answer{Text: response, At: time.Now().UTC().Truncate(time.Millisecond)}
+	if err := p.answers.Keep(ctx, tenant, at.Key, a, ttl); err != nil {
+		return err
+	}
+	return p.index.Add(ctx, at, a)
+}
+
+// Stats implements api.SemanticCache.
+func (p pantry) Stats(ctx context.Context, tenant string) (api.CacheStats, error) {
+	t, err := p.answers.Tally(ctx, tenant)
+	if err != nil {
+		return api.CacheStats{}, err
+	}
+	entries, err := p.index.Entries(ctx, tenant)
+	if err != nil {
+		return api.CacheStats{}, err
+	}
+	s := api.CacheStats{
+		Entries: entries, Exact: t.Exact, Semantic: t.Semantic, Shared: t.Shared, Misses: t.Misses, SavedTokens: t.SavedTokens, SavedUSD: float64(t.SavedMicro) / 1e6,
+	}
+	if hits := t.Exact + t.Semantic + t.Shared; hits > 0 {
+		s.HitRate = float64(hits) / float64(hits+t.Misses)
+	}
+	return s, nil
+}

@@ -1,0 +1,99 @@
+package llm_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/llm"
+)
+
+// langcache plays the service: it finds the same prompt with the same attributes.
+type langcache struct {
+	mu      sync.Mutex
+	entries []map[string]any
+	seen    []string
+}
+
+func (l *langcache) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var body map[string]any
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || r.Header.Get("Authorization") != "Bearer key" {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	raw, _ := json.Marshal(body)
+	l.seen = append(l.seen, string(raw))
+	switch r.Method + " " + r.URL.Path {
+	case "POST /v1/caches/c1/entries":
+		l.entries = append(l.entries, body)
+		w.WriteHeader(http.StatusCreated)
+		_, _ = w.Write([]byte(`{"entryId":"e1"}`))
+	case "POST /v1/caches/c1/entries/search":
+		found := []map[string]any{}
+		for _, e := range l.entries {
+			same, _ := json.Marshal(e["attributes"])
+			asked, _ := json.Marshal(body["attributes"])
+			if e["prompt"] == body["prompt"] && string(same) == string(asked) {
+				found = append(found, map[string]any{"id": "e1", "prompt": e["prompt"], "response": e["response"], "similarity": 0.97})
+			}
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"data": found})
+	default:
+		w.WriteHeader(http.StatusNotFound)
+	}
+}
+
+func TestLangCache_AsksTheService(t *testing.T) {
+	t.Parallel()
+	service := &langcache{}
+	server := httptest.NewServer(service)
+	defer server.Close()
+	index, err := llm.NewLangCache(llm.LangCacheConfig{URL: server.URL, CacheID: "c1", Key: "key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := llm.NewLocalAnswers()
+	c := cached(t, always("answer"), store, index)
+	want(t, c, of(t, "lakeside"), about("how plants grow", 5), "", 1)
+	fresh := cached(t, always("answer"), llm.NewLocalAnswers(), index) // which knows only the service
+	want(t, fresh, of(t, "lakeside"), about("how plants grow", 5), llm.CacheSemantic, 0)
+	want(t, fresh, of(t, "hillside"), about("how plants grow", 5), "", 1)
+	want(t, fresh, of(t, "lakeside"), about("how plants grow", 6), "", 1)
+	if all := strings.Join(service.seen, ""); strings.Contains(all, "lakeside") || strings.Contains(all, "hillside") {
+		t.Errorf("the service learned who asks: %s", all)
+	}
+	strict, _, err := index.Search(t.Context(), llm.Similar{Tenant: "lakeside", Text: "x", Threshold: 0.99})
+	if err != nil || strict.Similarity != -1 {
+		t.Errorf("%+v, %v", strict, err)
+	}
+}
+
+func TestLangCache_ClassifiesItsFaults(t *testing.T) {
+	t.Parallel()
+	for status, kind := range map[int]fault.Kind{401: fault.Unauthorized, 429: fault.RateLimited, 500: fault.Unavailable, 302: fault.Unavailable, 200: fault.Unavailable} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "http://127.0.0.1:1/")
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte("no JSON"))
+		}))
+		index, err := llm.NewLangCache(llm.LangCacheConfig{URL: server.URL, CacheID: "c1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := index.Search(t.Context(), llm.Similar{Text: "x"}); !fault.Is(err, kind) {
+			t.Errorf("%d gives %v, want %s", status, err, kind)
+		}
+		server.Close()
+	}
+	for _, cfg := range []llm.LangCacheConfig{{}, {URL: "host"}, {URL: "https://host"}, {URL: "https://me:pw@host", CacheID: "c"}} {
+		if _, err := llm.NewLangCache(cfg); !fault.Is(err, fault.Invalid) || strings.Contains(err.Error(), "pw") {
+			t.Errorf("%+v gives %v", cfg, err)
+		}
+	}
+}
