@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/toolboxai/orchestrator/internal/llm"
 )
 
 // Dialect is a provider's wire format.
@@ -39,12 +41,28 @@ type Call struct {
 	Body        json.RawMessage
 	Model       string
 	System      string
-	Prompt      string
+	Prompt      string // what users say, all turns
+	Turns       []Turn // everything but the system text
+	Tools       []llm.Tool
+	NoTools     bool // tools are listed and may not be called
 	Stream      bool
-	JSONMode    bool
+	JSONMode    bool            // any JSON object is asked for
+	Schema      json.RawMessage // that the answer is to be held to; nil where none is asked for
+	Strict      bool            // OpenAI's word for that it must
 	MaxTokens   int
 	Temperature *float64 // nil when the request had none
 }
+
+// Turn is one turn of a conversation as it came over the wire.
+type Turn struct {
+	Role    string // as the format calls it
+	Text    string
+	Calls   []llm.ToolCall // that an assistant's turn repeats; State is what it said of them beside
+	Results []Result
+}
+
+// Result is a tool's result.
+type Result struct{ Call, Text string }
 
 // Script says how a server answers. It is called once per request, also at the same time.
 type Script func(Call) Reply
