@@ -11,6 +11,9 @@ import (
 // next version of a family is covered.
 func reasons(model string) bool {
 	name := bareName(model)
+	if strings.Contains(name, "embed") {
+		return false
+	}
 	if strings.HasPrefix(name, "claude-") {
 		return claudeReasons(name)
 	}

@@ -30,6 +30,7 @@ type wireRequest struct {
 	Tools      []wireTool
 	ToolChoice struct{ Type string } `json:"tool_choice"`
 	Messages   []wireMessage
+	Input      []string // of a call for embeddings
 }
 
 type wireTool struct {
@@ -71,7 +72,7 @@ func parseCall(d Dialect, body []byte) (Call, error) {
 	c := Call{
 		Body: body, Model: v.Model, Stream: v.Stream, System: v.System, Temperature: v.Temperature,
 		JSONMode: v.ResponseFormat.Type == "json_object", MaxTokens: max(v.MaxTokens, v.MaxCompletion),
-		Schema: v.OutputConfig.Format.Schema, Strict: v.ResponseFormat.JSONSchema.Strict, NoTools: v.ToolChoice.Type == "none",
+		Schema: v.OutputConfig.Format.Schema, Strict: v.ResponseFormat.JSONSchema.Strict, NoTools: v.ToolChoice.Type == "none", Texts: v.Input,
 	}
 	if schema := v.ResponseFormat.JSONSchema.Schema; schema != nil {
 		c.Schema = schema

@@ -22,6 +22,7 @@ const (
 type Reply struct {
 	Text         string
 	Calls        []llm.ToolCall // tools that the model asks for, behind Text
+	Vectors      [][]float64    // of a call for embeddings; nil makes up some
 	Delta        int            // bytes of text, or of a call's arguments, per event of a stream; 0 takes 24
 	Stop         string         // the stop reason; "" takes the format's word for "done"
 	Model        string         // "" repeats the request's

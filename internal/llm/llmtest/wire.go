@@ -11,6 +11,9 @@ type object = map[string]any
 
 // frames renders an answer: one frame when it is no stream.
 func frames(d Dialect, call Call, r Reply) []frame {
+	if call.Texts != nil {
+		return []frame{{data: embeddingsBody(call, r)}}
+	}
 	if d == Anthropic {
 		return anthropicFrames(call, r)
 	}
