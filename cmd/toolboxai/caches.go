@@ -60,7 +60,11 @@ func openCaches(cfg Config, logger *slog.Logger) (*caches, error) {
 }
 
 func (c *caches) ownIndex(cfg Config, vectors llm.VectorStore) (llm.SemanticIndex, error) {
-	embedder, err := llm.SelectEmbedder(cfg.models())
+	models := cfg.models()
+	embedder, err := llm.SelectEmbedder(models)
+	if err != nil && models.Embedding == "" {
+		embedder, err = llm.OfflineEmbedder{}, nil // an API has no provider's key, and needs none
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -96,10 +96,10 @@ func (l *LangCache) Add(ctx context.Context, q Similar, a Answer) error {
 func (l *LangCache) Entries(context.Context, string) (int, error) { return -1, nil }
 
 func attributes(q Similar) map[string]string {
-	return map[string]string{"tenant": hashed(q.Tenant), "space": hashed(q.Space)}
+	return map[string]string{"tenant": fingerprint(q.Tenant), "space": fingerprint(q.Space)}
 }
 
-func hashed(s string) string {
+func fingerprint(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:16])
 }

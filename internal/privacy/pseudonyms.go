@@ -60,15 +60,8 @@ func (p *Pseudonyms) CompleteValid(ctx context.Context, req llm.Request, validat
 // maskOf hides in req who is in it, and returns the mask; nil when nobody is.
 func maskOf(ctx context.Context, req *llm.Request) *mask {
 	caller, _ := llm.CallerFrom(ctx)
-	texts := []string{req.Prompt, string(req.Input)}
-	for _, msg := range req.Messages {
-		texts = append(texts, msg.Text)
-		for _, call := range msg.Calls {
-			texts = append(texts, string(call.Arguments))
-		}
-	}
-	m := newMask(caller.Names, texts...)
-	prompt, messages := m.hide(req.Prompt), m.messages(req.Messages)
+	m := newMask(caller.Names, append(said(req.Messages), req.Prompt, string(req.Input))...)
+	prompt, messages := m.hide(req.Prompt), m.hideTurns(req.Messages)
 	if m.empty() {
 		return nil
 	}
@@ -80,27 +73,9 @@ func maskOf(ctx context.Context, req *llm.Request) *mask {
 	return m
 }
 
-func (m *mask) messages(all []llm.Message) []llm.Message {
-	out := make([]llm.Message, len(all))
-	for i, msg := range all {
-		msg.Text = m.hide(msg.Text)
-		calls := make([]llm.ToolCall, len(msg.Calls))
-		for j, call := range msg.Calls {
-			call.Arguments = json.RawMessage(m.hide(string(call.Arguments)))
-			calls[j] = call
-		}
-		msg.Calls = calls
-		out[i] = msg
-	}
-	return out
-}
-
 // response puts the originals back, also into what tools are called with.
 func (m *mask) response(back restorer, resp llm.Response) llm.Response {
 	resp.Text = back.replace(resp.Text)
-	quoted := m.restorer(true)
-	for i := range resp.Calls {
-		resp.Calls[i].Arguments = json.RawMessage(quoted.replace(string(resp.Calls[i].Arguments)))
-	}
+	resp.Calls = m.restorer(true).replaceCalls(resp.Calls)
 	return resp
 }

@@ -167,33 +167,34 @@ func TestPseudonyms_RepairUnderPseudonyms(t *testing.T) {
 	}
 }
 
-// What was said before, and what tools are called with, hides the same people.
-func TestPseudonyms_HoldForConversations(t *testing.T) {
+func TestPseudonyms_HideInConversationsAndTools(t *testing.T) {
 	t.Parallel()
-	m := &model{says: echo}
-	calling := &tooled{m}
-	resp, err := privacy.NewPseudonyms(calling).Complete(about(t, `Ada "A" Lovelace`), llm.Request{
-		Prompt: "again", Messages: []llm.Message{
-			{Role: llm.RoleUser, Text: `Ada "A" Lovelace asks`},
-			{Role: llm.RoleAssistant, Calls: []llm.ToolCall{{ID: "1", Name: "x", Arguments: json.RawMessage(`{"who":"Ada \"A\" Lovelace"}`)}}},
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
+	ctx := llm.WithCaller(t.Context(), llm.Caller{Names: []string{"Ada Byron"}})
+	var sent llm.Request
+	client := privacy.NewPseudonyms(clientFunc(func(req llm.Request) (llm.Response, error) {
+		sent = req
+		return llm.Response{Calls: []llm.ToolCall{{ID: "2", Name: "mail", Arguments: []byte(`{"to":"PERSON_1"}`)}}}, nil
+	}))
+	turns := []llm.Message{
+		{Role: llm.RoleUser, Text: "Write to Ada Byron."},
+		{Role: llm.RoleAssistant, Calls: []llm.ToolCall{{ID: "1", Name: "find", Arguments: []byte(`{"who":"Ada Byron"}`)}}},
+		{Role: llm.RoleTool, Call: "1", Text: "Ada Byron is ada@example.org"},
 	}
-	if told := m.asked.Messages[0].Text + string(m.asked.Messages[1].Calls[0].Arguments); strings.Contains(told, "Lovelace") || !strings.Contains(told, "PERSON_1") {
-		t.Errorf("the model was told %s", told)
+	resp, err := client.Complete(ctx, llm.Request{Messages: turns})
+	if err != nil || string(resp.Calls[0].Arguments) != `{"to":"Ada Byron"}` {
+		t.Errorf("%s, %v", resp.Calls[0].Arguments, err)
 	}
-	if got := string(resp.Calls[0].Arguments); got != `{"who":"Ada \"A\" Lovelace"}` {
-		t.Errorf("the tool is called with %s", got)
+	told := sent.Messages[0].Text + string(sent.Messages[1].Calls[0].Arguments) + sent.Messages[2].Text
+	if told != `Write to PERSON_1.{"who":"PERSON_1"}PERSON_1 is EMAIL_1` {
+		t.Errorf("the model was told %q", told)
+	}
+	if turns[2].Text != "Ada Byron is ada@example.org" || string(turns[1].Calls[0].Arguments) != `{"who":"Ada Byron"}` {
+		t.Errorf("the caller's turns were changed: %+v", turns)
 	}
 }
 
-// tooled asks for a tool.
-type tooled struct{ *model }
+type clientFunc func(llm.Request) (llm.Response, error)
 
-func (t *tooled) Complete(ctx context.Context, req llm.Request) (llm.Response, error) {
-	resp, err := t.model.Complete(ctx, req)
-	resp.Calls = []llm.ToolCall{{ID: "2", Name: "x", Arguments: json.RawMessage(`{"who":"PERSON_1"}`)}}
-	return resp, err
-}
+func (f clientFunc) Describe() string { return "test model" }
+
+func (f clientFunc) Complete(_ context.Context, req llm.Request) (llm.Response, error) { return f(req) }
