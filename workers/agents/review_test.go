@@ -3,12 +3,16 @@ package agents_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
 	"github.com/toolboxai/orchestrator/internal/llm"
+	"github.com/toolboxai/orchestrator/internal/llm/composer"
+	"github.com/toolboxai/orchestrator/internal/llm/llmtest"
 	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/workers/workerstest"
 )
@@ -204,6 +208,72 @@ func TestReview_IsOneCall(t *testing.T) {
 	for _, c := range calls {
 		if c.Prompt != calls[0].Prompt || string(c.Input) != string(calls[0].Input) || c.System != calls[0].System {
 			t.Errorf("the same code is asked about in another way:\n%s", c.Prompt)
+		}
+	}
+}
+
+// TestReview_OverTheWire goes through a real client and a scripted provider that answers well, well after a repair, and never well.
+func TestReview_OverTheWire(t *testing.T) {
+	t.Parallel()
+	answer := func(line int) string {
+		return fmt.Sprintf(`{"summary":"It prints.","strengths":[],"issues":[{"severity":"low","category":"style","message":"The name coins is short.","line":%d,"suggestion":"Call it more."}]}`, line)
+	}
+	for name, c := range map[string]struct {
+		says  []string
+		state task.State
+	}{
+		"Good":        {[]string{answer(1)}, task.Completed},
+		"BadThenGood": {[]string{answer(4), "```json\n" + answer(3) + "\n```"}, task.Completed},
+		"AlwaysBad":   {[]string{answer(4), answer(5)}, task.Retrying},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := llmtest.NewOpenAI(t, llmtest.Say(c.says...))
+			client, err := llm.NewOpenAI(llm.Endpoint{Key: llmtest.Key, Base: server.Base(), Model: "gpt-test"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, _ := workerstest.Work(t, open(t, client, "code_review"), []byte(reviewExample))
+			if got.State != c.state || len(server.Calls()) != len(c.says) || (got.Result != nil) != (c.state == task.Completed) {
+				t.Fatalf("state %s after %d calls: %+v, result %s", got.State, len(server.Calls()), got.Failure, got.Result)
+			}
+			if len(c.says) > 1 && !strings.Contains(server.Calls()[1].Prompt, "- answer.issues[0].line: is 4, but the code has the lines 1 to 3") {
+				t.Errorf("the repair prompt: %s", server.Calls()[1].Prompt)
+			}
+		})
+	}
+}
+
+// TestEvals_AreValidAndServedOffline runs the evaluation sets of both kinds with the composer.
+func TestEvals_AreValidAndServedOffline(t *testing.T) {
+	t.Parallel()
+	for kind, folder := range map[string]string{"code_review": "codereview", "roblox_testing": "robloxtesting"} {
+		raw, err := os.ReadFile(filepath.Join(folder, "evals.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := decode[struct {
+			Cases []struct {
+				Name, About string
+				Input       json.RawMessage
+			}
+		}](t, raw)
+		if n := len(set.Cases); n < 8 || n > 15 {
+			t.Errorf("%s has %d cases", kind, n)
+		}
+		agent := open(t, composer.New(), kind)
+		for _, c := range set.Cases {
+			t.Run(kind+"/"+c.Name, func(t *testing.T) {
+				t.Parallel()
+				if err := catalogOf(t, agent).CheckInput(kind, c.Input); err != nil || c.About == "" {
+					t.Fatalf("about %q: %v", c.About, err)
+				}
+				got, _ := workerstest.Work(t, agent, c.Input)
+				if got.State != task.Completed {
+					t.Fatalf("state %s: %+v", got.State, got.Failure)
+				}
+				checkResult(t, kind, c.Input, got.Result)
+			})
 		}
 	}
 }

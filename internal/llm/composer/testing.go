@@ -85,7 +85,7 @@ func (c *Composer) testingPlan(in testingInput) testingPlan {
 	}
 	about := "the place as it stands, since nothing was said about what it is for"
 	if in.Request.Functionality != "" {
-		about = "“" + clip(in.Request.Functionality, 300) + "”"
+		about = "“" + clip(strings.NewReplacer("“", "", "”", "").Replace(in.Request.Functionality), 300) + "”"
 	}
 	plan.Summary = fmt.Sprintf("%s for %s.", counted(len(plan.Cases), in.Request.TestType+" test"), about)
 	if n := len(in.Request.Wanted); n > 0 {

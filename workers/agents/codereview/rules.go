@@ -2,8 +2,9 @@ package codereview
 
 import (
 	"cmp"
-	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/toolboxai/orchestrator/internal/roblox/luau/vet"
 )
@@ -41,8 +42,8 @@ func look(req Request, rules check) findings {
 			}
 		}
 		issue := Issue{
-			Category: category(f.Rule), Message: cmp.Or(clip(tidy(f.Why), maxMessage), "Breaks the rule "+f.Rule+"."), Line: min(max(f.Line, 1), lines),
-			Suggestion: cmp.Or(clip(tidy(f.Mend), maxSuggestion), "Remove it."), Source: byRule, Rule: f.Rule, Severity: gravity(f),
+			Category: category(f.Rule), Message: cmp.Or(clip(sentence(f.Why), maxMessage), "Breaks the rule "+f.Rule+"."), Line: min(max(f.Line, 1), lines),
+			Suggestion: cmp.Or(clip(sentence(f.Mend), maxSuggestion), "Remove it."), Source: byRule, Rule: f.Rule, Severity: gravity(f),
 		}
 		if f.Rule != syntax && !req.lists(issue.Category) {
 			found.LeftOut++
@@ -53,33 +54,46 @@ func look(req Request, rules check) findings {
 	return found
 }
 
-// slow are the parts of the names of those rules that are about speed.
-var slow = []string{"loop", "yield", "heartbeat", "frame", "unbounded", "clone", "instance"}
-
+// category says what a rule is about. Whatever is not named here is about security.
 func category(rule string) string {
-	switch {
-	case rule == syntax:
+	switch rule {
+	case syntax, "data-store-unprotected":
 		return "correctness"
-	case slices.ContainsFunc(slow, func(part string) bool { return strings.Contains(rule, part) }):
+	case "endless-loop", "unbounded-instances", "heartbeat-work":
 		return performance
 	}
 	return security
 }
 
-// gravity turns a finding's severity into an issue's.
+// gravity turns a finding's severity into an issue's. What is denied and not named here is critical.
 func gravity(f vet.Finding) Severity {
-	switch {
-	case f.Severity == vet.Deny && lesser(f.Rule):
-		return High
-	case f.Severity == vet.Deny:
+	switch f.Rule {
+	case "global-table", "newproxy", "debug-library", "require-computed", "require-alias", "dynamic-service", "computed-access", "game-handed-on",
+		"teleport-service", "marketplace-service", "privileged-service", "nocheck", "escaped-text", "encoded-data", "too-long":
+		if f.Severity == vet.Deny {
+			return High
+		}
+	case "nolint", "heartbeat-work", "data-store-write":
+		if f.Severity == vet.Flag {
+			return Low
+		}
+	}
+	if f.Severity == vet.Deny {
 		return Critical
-	case category(f.Rule) == performance:
-		return Low
 	}
 	return Medium
 }
 
-// lesser reports whether a denied thing opens no door by itself.
-func lesser(rule string) bool {
-	return strings.Contains(rule, "global") || strings.Contains(rule, "nocheck")
+// sentence makes a rule's words one.
+func sentence(s string) string {
+	s = tidy(s)
+	if s == "" {
+		return ""
+	}
+	first, size := utf8.DecodeRuneInString(s)
+	s = string(unicode.ToUpper(first)) + s[size:]
+	if !strings.ContainsAny(s[len(s)-1:], ".!?") {
+		s += "."
+	}
+	return s
 }

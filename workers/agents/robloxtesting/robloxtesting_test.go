@@ -60,7 +60,7 @@ func finds(source string, _ vet.Context) []vet.Finding {
 	}
 	return []vet.Finding{
 		{Rule: "require-by-id", Severity: vet.Deny, Line: 1, Why: "It runs code of others.", Mend: "Write it here."},
-		{Rule: "loop-without-yield", Severity: vet.Flag, Line: 2, Why: "It hangs.", Mend: "Call task.wait."},
+		{Rule: "endless-loop", Severity: vet.Flag, Line: 2, Why: "It hangs.", Mend: "Call task.wait."},
 	}
 }
 
