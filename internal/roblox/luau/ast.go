@@ -29,12 +29,12 @@ func (n *node) Span() Span { return n.span }
 type File struct {
 	node
 	Body     *Block
-	Comments []Comment // in their order
-	Tokens   int       // how many tokens were read, without comments
+	Comments []CommentNode // in their order
+	Tokens   int           // how many tokens were read, without comments
 }
 
-// Comment is a comment.
-type Comment struct {
+// CommentNode is a comment.
+type CommentNode struct {
 	Span Span
 	Text string // without the dashes and brackets
 	Long bool   // whether it is one in brackets
@@ -43,7 +43,7 @@ type Comment struct {
 }
 
 // Directive returns the first word of a hot comment without its "!", such as "strict" or "native", or "" for another comment.
-func (c Comment) Directive() string {
+func (c CommentNode) Directive() string {
 	words := strings.Fields(strings.TrimPrefix(c.Text, "!"))
 	if !c.Hot || len(words) == 0 {
 		return ""
@@ -111,17 +111,17 @@ type Generic struct {
 // Expr is an expression.
 type Expr interface {
 	Node
-	expr()
+	exprNode()
 }
 
 // Stat is a statement.
 type Stat interface {
 	Node
-	stat()
+	statNode()
 }
 
 // Type is a type, or, where several may stand, a pack: *VariadicType, *GenericPack or *TypeList.
 type Type interface {
 	Node
-	typ()
+	typeNode()
 }

@@ -2,7 +2,7 @@ package luau
 
 type expr struct{ node }
 
-func (*expr) expr() {}
+func (*expr) exprNode() {}
 
 // The expressions.
 type (

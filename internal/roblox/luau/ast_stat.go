@@ -2,7 +2,7 @@ package luau
 
 type stat struct{ node }
 
-func (*stat) stat() {}
+func (*stat) statNode() {}
 
 // The statements.
 type (

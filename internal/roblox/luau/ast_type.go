@@ -2,7 +2,7 @@ package luau
 
 type typ struct{ node }
 
-func (*typ) typ() {}
+func (*typ) typeNode() {}
 
 // The types and packs.
 type (
