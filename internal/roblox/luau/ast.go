@@ -17,7 +17,7 @@ func (s Span) Text(source string) string { return source[s.Start.Offset:s.End.Of
 
 // Node is a part of the tree: a *File, *Block, Stat, Expr, Type, *Local, *Attribute or *Generic.
 type Node interface {
-	// Span returns where the node stands. The spans of its parts lie within it, except that the attributes of a statement lie before the keyword.
+	// Span returns where the node stands. The spans of its parts lie within it.
 	Span() Span
 }
 
@@ -74,11 +74,14 @@ type Name struct {
 // Local is the declaration of a local variable, parameter or loop variable.
 type Local struct {
 	node
-	Name  string
-	Type  Type // nil without one
+	Name  string // the span goes on to the end of the type
+	Type  Type   // nil without one
 	Kind  LocalKind
 	Const bool          // declared by const
 	Func  *FunctionExpr // the function whose local it is, nil for the chunk itself
+
+	depth   int  // how many functions are open where it is declared, with the chunk
+	written bool // assigned behind its declaration
 }
 
 // LocalKind says what declared a local.

@@ -6,22 +6,51 @@
 // a source ends at its first zero byte, if it has one.
 package luau
 
-import "fmt"
+import (
+	"fmt"
+)
 
 // MaxSource is how long a source text may be, in bytes.
 const MaxSource = 1 << 20
 
 // Error says where a source text is not Luau, or goes beyond a limit of the compiler.
 type Error struct {
-	Pos     Pos
+	Span    Span   // what is wrong
 	Message string // what was expected and what is there instead, without the position
 }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("line %d, column %d: %s", e.Pos.Line, e.Pos.Column, e.Message)
+	return fmt.Sprintf("line %d, column %d: %s", e.Span.Start.Line, e.Span.Start.Column, e.Message)
 }
 
 // Parse reads a source text. It returns the tree, or an *Error for the first thing for which Luau would not compile it.
 func Parse(source string) (*File, error) {
-	return nil, &Error{Pos{0, 1, 1}, "the parser is not there yet"}
+	return parse(source, rules{})
+}
+
+// rules are switches with which tests break a rule.
+type rules struct {
+	breakAnywhere bool
+}
+
+func parse(source string, rules rules) (file *File, err error) {
+	if len(source) > MaxSource {
+		start := Pos{0, 1, 1}
+		return nil, &Error{Span{start, start}, fmt.Sprintf("the source has %d bytes; the limit is %d", len(source), MaxSource)}
+	}
+	p := &parser{lex: newLexer(source), rules: rules, locals: map[string]*Local{}}
+	defer func() {
+		if r := recover(); r != nil {
+			failed, ok := r.(*Error)
+			if !ok {
+				panic(r)
+			}
+			file, err = nil, failed
+		}
+	}()
+	file = p.file()
+	if err := check(file); err != nil {
+		return nil, err
+	}
+	return file, nil
 }
