@@ -31,6 +31,8 @@ type File struct {
 	Body     *Block
 	Comments []CommentNode // in their order
 	Tokens   int           // how many tokens were read, without comments
+
+	written map[string]bool // globals that are assigned to
 }
 
 // CommentNode is a comment.
@@ -82,6 +84,9 @@ type Local struct {
 
 	depth   int  // how many functions are open where it is declared, with the chunk
 	written bool // assigned behind its declaration
+	folded  constant
+	reg     int  // the register it has in the model of the compiler
+	live    bool // whether it has one
 }
 
 // LocalKind says what declared a local.

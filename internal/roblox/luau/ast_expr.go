@@ -1,6 +1,9 @@
 package luau
 
-type expr struct{ node }
+type expr struct {
+	node
+	folded constant // what it is known to be, once fold has been asked
+}
 
 func (*expr) exprNode() {}
 

@@ -38,7 +38,7 @@ func parse(source string, rules rules) (file *File, err error) {
 		start := Pos{0, 1, 1}
 		return nil, &Error{Span{start, start}, fmt.Sprintf("the source has %d bytes; the limit is %d", len(source), MaxSource)}
 	}
-	p := &parser{lex: newLexer(source), rules: rules, locals: map[string]*Local{}}
+	p := &parser{lex: newLexer(source), rules: rules, locals: map[string]*Local{}, written: map[string]bool{}}
 	defer func() {
 		if r := recover(); r != nil {
 			failed, ok := r.(*Error)
@@ -49,8 +49,6 @@ func parse(source string, rules rules) (file *File, err error) {
 		}
 	}()
 	file = p.file()
-	if err := check(file); err != nil {
-		return nil, err
-	}
+	check(file)
 	return file, nil
 }

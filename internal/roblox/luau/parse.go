@@ -22,6 +22,7 @@ type parser struct {
 	locals  map[string]*Local // the innermost local of each name
 	stack   []shadow          // the locals of all open blocks
 	funcs   []*function       // the open functions, the chunk first
+	written map[string]bool   // globals that are assigned to
 	outside int               // locals of functions below this one may not be used: they are outside of a type function
 }
 
@@ -44,7 +45,7 @@ func (p *parser) file() *File {
 	}
 	end := p.lex.pos()
 	body.span = Span{start, end}
-	return &File{node{body.span}, body, p.lex.comments, p.lex.tokens}
+	return &File{node{body.span}, body, p.lex.comments, p.lex.tokens, p.written}
 }
 
 func (p *parser) fail(format string, args ...any) { p.failAt(p.tok.span, format, args...) }

@@ -91,8 +91,12 @@ func (p *parser) functionStat(attributes []*Attribute, start Pos) Stat {
 		last = p.name("the name of a method")
 		s.Target = p.field(s.Target, last, true)
 	}
-	if n, ok := s.Target.(*NameExpr); ok && n.Local != nil {
-		n.Local.written = true
+	if n, ok := s.Target.(*NameExpr); ok {
+		if n.Local != nil {
+			n.Local.written = true
+		} else {
+			p.written[n.Name] = true
+		}
 	}
 	s.Func = p.functionBody(&open, attributes, signature{name: last.Text, start: start, self: self})
 	s.span = p.from(start)
@@ -100,7 +104,7 @@ func (p *parser) functionStat(attributes []*Attribute, start Pos) Stat {
 }
 
 func (p *parser) field(x Expr, n Name, colon bool) *FieldExpr {
-	return &FieldExpr{expr{node{Span{x.Span().Start, n.Span.End}}}, x, n, colon}
+	return &FieldExpr{expr{node: node{Span{x.Span().Start, n.Span.End}}}, x, n, colon}
 }
 
 // signature is what stands before a function's generics.

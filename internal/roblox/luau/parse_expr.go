@@ -47,7 +47,7 @@ func (p *parser) expr(limit int) Expr {
 		op := p.tok.text
 		p.next()
 		x := p.expr(unaryPriority)
-		e = &UnaryExpr{expr{node{p.from(start)}}, op, x}
+		e = &UnaryExpr{expr{node: node{p.from(start)}}, op, x}
 	} else {
 		e = p.cast()
 	}
@@ -60,7 +60,7 @@ func (p *parser) expr(limit int) Expr {
 		op := p.tok.text
 		p.next()
 		y := p.expr(right)
-		e = &BinaryExpr{expr{node{p.from(start)}}, op, e, y}
+		e = &BinaryExpr{expr{node: node{p.from(start)}}, op, e, y}
 		p.deeper("expression")
 	}
 	p.depth = depth
@@ -92,14 +92,14 @@ func (p *parser) cast() Expr {
 	e := p.simple()
 	if p.accept("::") {
 		t := p.typ()
-		return &CastExpr{expr{node{p.from(start)}}, e, t}
+		return &CastExpr{expr{node: node{p.from(start)}}, e, t}
 	}
 	return e
 }
 
 // simple reads an operand.
 func (p *parser) simple() Expr {
-	at := expr{node{p.tok.span}}
+	at := expr{node: node{p.tok.span}}
 	switch p.tok.kind {
 	case number:
 		v, ok := numberValue(p.tok.text)
@@ -153,7 +153,7 @@ func (p *parser) functionExpr() Expr {
 
 // str reads a string that is a constant.
 func (p *parser) str() *StringExpr {
-	e := &StringExpr{expr{node{p.tok.span}}, p.stringValue()}
+	e := &StringExpr{expr{node: node{p.tok.span}}, p.stringValue()}
 	p.next()
 	return e
 }
@@ -220,7 +220,7 @@ func (p *parser) item() TableItem {
 		return TableItem{Key: key, Value: p.expr(0)}
 	}
 	if p.tok.kind == name && p.peek().is("=") {
-		key := &StringExpr{expr{node{p.tok.span}}, p.tok.text}
+		key := &StringExpr{expr{node: node{p.tok.span}}, p.tok.text}
 		p.next()
 		p.next()
 		value := p.expr(0)

@@ -3,7 +3,7 @@ package luau
 // nameExpr reads the use of a variable.
 func (p *parser) nameExpr() Expr {
 	n := p.name("an expression")
-	e := &NameExpr{expr: expr{node{n.Span}}, Name: n.Text, Local: p.locals[n.Text]}
+	e := &NameExpr{expr: expr{node: node{n.Span}}, Name: n.Text, Local: p.locals[n.Text]}
 	if e.Local != nil {
 		if e.Local.depth < p.outside {
 			p.failAt(n.Span, "a type function cannot use the local '%s' from outside of it", n.Text)
@@ -26,7 +26,7 @@ func (p *parser) suffixed(statement bool) Expr {
 			p.fail("expected ')' to close '(', got '='; a table stands in '{' and '}'")
 		}
 		p.closes(")", &open)
-		e = &ParenExpr{expr{node{p.from(start)}}, x}
+		e = &ParenExpr{expr{node: node{p.from(start)}}, x}
 	case p.tok.kind == name:
 		e = p.nameExpr()
 	case statement:
@@ -53,7 +53,7 @@ func (p *parser) suffix(x Expr) Expr {
 	if p.callFollows() {
 		p.sameLine(x.Span().End)
 		args := p.args()
-		return &CallExpr{expr{node{p.from(start)}}, x, args}
+		return &CallExpr{expr{node: node{p.from(start)}}, x, args}
 	}
 	switch {
 	case p.accept("."):
@@ -63,7 +63,7 @@ func (p *parser) suffix(x Expr) Expr {
 		p.next()
 		index := p.expr(0)
 		p.closes("]", &open)
-		return &IndexExpr{expr{node{p.from(start)}}, x, index}
+		return &IndexExpr{expr{node: node{p.from(start)}}, x, index}
 	case p.accept(":"):
 		n := p.name("the name of a method behind ':'")
 		var types []Type
@@ -75,10 +75,10 @@ func (p *parser) suffix(x Expr) Expr {
 		}
 		p.sameLine(n.Span.End)
 		args := p.args()
-		return &MethodCallExpr{expr{node{p.from(start)}}, x, n, types, args}
+		return &MethodCallExpr{expr{node: node{p.from(start)}}, x, n, types, args}
 	case p.at("<") && p.peek().is("<"):
 		types := p.instantiation()
-		return &InstantiateExpr{expr{node{p.from(start)}}, x, types}
+		return &InstantiateExpr{expr{node: node{p.from(start)}}, x, types}
 	}
 	return nil
 }
@@ -139,6 +139,7 @@ func (p *parser) target(e Expr) {
 		return
 	case *NameExpr:
 		if e.Local == nil {
+			p.written[e.Name] = true
 			return
 		}
 		if e.Local.Const {
