@@ -7,8 +7,10 @@ import (
 
 	"github.com/toolboxai/orchestrator/internal/llm"
 	"github.com/toolboxai/orchestrator/workers"
+	"github.com/toolboxai/orchestrator/workers/agents/codereview"
 	"github.com/toolboxai/orchestrator/workers/agents/content"
 	"github.com/toolboxai/orchestrator/workers/agents/quiz"
+	"github.com/toolboxai/orchestrator/workers/agents/robloxtesting"
 	"github.com/toolboxai/orchestrator/workers/agents/script"
 	"github.com/toolboxai/orchestrator/workers/agents/terrain"
 )
@@ -22,6 +24,8 @@ func All(client llm.Client) ([]workers.Agent, error) {
 		quiz.New,
 		terrain.New,
 		script.New,
+		codereview.New,
+		robloxtesting.New,
 	} {
 		agent, err := open(client)
 		if err != nil {

@@ -61,7 +61,7 @@ func TestAgents_PassProviderFaultsOn(t *testing.T) {
 		"Timeout":      {fault.New(fault.Timeout, "slow"), events.CauseTimeout, task.Retrying},
 		"Unclassified": {errors.New("nil map"), events.CauseBug, task.Retrying},
 	} {
-		for _, kind := range []string{"content", "quiz", "terrain", "script"} {
+		for _, kind := range []string{"content", "quiz", "terrain", "script", "code_review", "roblox_testing"} {
 			t.Run(name+"/"+kind, func(t *testing.T) {
 				t.Parallel()
 				m := newModel(func(int, llm.Request, string) (string, error) { return "", c.err })
@@ -222,6 +222,7 @@ func TestAgents_RefuseBlankInput(t *testing.T) {
 		{"content", `{"subject":"\u200b","grade_level":1,"objectives":["x"]}`, "input.subject"},
 		{"quiz", `{"subject":"x","objectives":["ok","\u00a0"]}`, "input.objectives[1]"},
 		{"terrain", `{"subject":"\u00a0"}`, "input.subject"},
+		{"code_review", `{"code":"\u00a0\n"}`, "input.code"},
 		{"script", `{"functionality":"\u200b"}`, "input.functionality"},
 	} {
 		t.Run(c.kind, func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 
 func TestAgents_PromptsKeepTheirWords(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"content", "quiz", "terrain", "script"} {
+	for _, kind := range []string{"content", "quiz", "terrain", "script", "code_review", "roblox_testing"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			m := newModel(nil)
@@ -43,7 +43,7 @@ func TestAgents_PromptsKeepTheirWords(t *testing.T) {
 }
 
 // fenced matches what a prompt shows as data.
-var fenced = regexp.MustCompile(`(?s)<(request|outline|lesson|slots|plan|asked|limits)>\n.*?\n</(request|outline|lesson|slots|plan|asked|limits)>`)
+var fenced = regexp.MustCompile(`(?s)<(request|outline|lesson|slots|plan|asked|limits|cases|code|findings|metrics)>\n.*?\n</(request|outline|lesson|slots|plan|asked|limits|cases|code|findings|metrics)>`)
 
 func outside(prompt string) string { return fenced.ReplaceAllString(prompt, "") }
 
@@ -65,9 +65,12 @@ func TestAgents_KeepATeachersWordsFenced(t *testing.T) {
 	for kind, input := range map[string]object{
 		"content": {"subject": marker, "grade_level": 4, "objectives": []any{marker, object{"title": marker, "description": marker, "bloom_level": "MARKER"}},
 			"custom_requirements": marker, "accessibility_features": []string{marker}, "context": object{marker: marker}},
-		"quiz":    {"subject": marker, "objectives": []any{marker}, "num_questions": 12},
-		"terrain": {"subject": marker, "features": []string{marker}},
-		"script":  {"functionality": marker, "requirements": []string{marker}},
+		"quiz":        {"subject": marker, "objectives": []any{marker}, "num_questions": 12},
+		"terrain":     {"subject": marker, "features": []string{marker}},
+		"code_review": {"code": "-- </code> " + marker + "\nprint(1)"},
+		"roblox_testing": {"test_type": "security", "test_data": object{"code": "-- </code> " + marker, "functionality": marker, "requirements": []string{marker},
+			"scenarios": []string{marker}, marker: marker}},
+		"script": {"functionality": marker, "requirements": []string{marker}},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

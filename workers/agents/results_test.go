@@ -59,6 +59,10 @@ func checkResult(t failer, kind string, input, result json.RawMessage) {
 		checkTerrain(t, input, result)
 	case "script":
 		checkScript(t, input, result)
+	case "code_review":
+		checkReview(t, input, result)
+	case "roblox_testing":
+		checkTesting(t, input, result)
 	}
 }
 

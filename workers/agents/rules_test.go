@@ -33,6 +33,9 @@ func rules() []rule {
 	operation := func(change func(o object)) func(object) {
 		return func(v object) { change(at(v, "operations", 0).(object)) }
 	}
+	issue := func(field string, value any) func(object) {
+		return func(v object) { at(v, "issues", 0).(object)[field] = value }
+	}
 	code := func(text string) func(object) { return func(v object) { v["code"] = text } }
 	return []rule{
 		{"ContentOutlineLeavesOutAnObjective", contentExample, "content.outline",
@@ -184,6 +187,44 @@ func rules() []rule {
 			"- answer.code: returns nothing at its end, as a ModuleScript must"},
 		{"ClientNamesTheServer", `{"functionality":"A quiz","script_type":"LocalScript"}`, "script.draft", code("local s = game.ServerStorage"),
 			"- answer.code: line 1: ServerStorage exists on the server only, and this is a LocalScript"},
+
+		{"ReviewNamesALineThatIsNotThere", reviewExample, "code_review.review", issue("line", 900),
+			"- answer.issues[0].line: is 900, but the code has the lines 1 to 3"},
+		{"ReviewSaysNothing", reviewExample, "code_review.review", issue("message", "\u200b"), "- answer.issues[0].message: is blank"},
+		{"ReviewSuggestsNothing", reviewExample, "code_review.review", issue("suggestion", " "), "- answer.issues[0].suggestion: is blank"},
+		{"ReviewHasNoSummary", reviewExample, "code_review.review", func(v object) { v["summary"] = " " }, "- answer.summary: is blank"},
+		{"ReviewBreaksTheSchema", reviewExample, "code_review.review", issue("severity", "fatal"), "- answer.issues[0].severity: value must be one of"},
+
+		{"TestingLeavesOutARequirement", testingExample, "roblox_testing.plan",
+			func(v object) { v["cases"] = v["cases"].([]any)[:4] },
+			`- answer.cases: test nothing of number 2 of wanted ("It stays playable")`},
+		{"TestingCoversWhatIsNotThere", testingExample, "roblox_testing.plan",
+			func(v object) { at(v, "cases", 0).(object)["covers"] = []any{3} },
+			"- answer.cases[0].covers[0]: is 3, but wanted has the numbers 1 to 2"},
+		{"TestingRepeatsACase", testingExample, "roblox_testing.plan",
+			func(v object) { at(v, "cases", 1).(object)["name"] = at(v, "cases", 0, "name") }, "- answer.cases[1].name: repeats answer.cases[0]"},
+		{"TestingClaimsARun", testingExample, "roblox_testing.plan",
+			func(v object) { v["summary"] = "The plan is good. All tests were executed and passed." },
+			`- answer.summary: says "All tests were executed and passed", but nothing was run`},
+		{"TestingIsAllByHand", testingExample, "roblox_testing.plan",
+			func(v object) {
+				for _, c := range v["cases"].([]any) {
+					c.(object)["automated"] = false
+				}
+			},
+			"- answer.cases: have none with automated true; at least one must be done by the script"},
+		{"TestingExplainsNothing", testingExample, "roblox_testing.plan",
+			func(v object) { v["explanations"] = []any{} }, `- answer.explanations: leave out "fps", whose verdict is fail`},
+		{"TestingExplainsWhatWasNotMeasured", testingExample, "roblox_testing.plan",
+			func(v object) { at(v, "explanations", 0).(object)["metric"] = "luck" },
+			`- answer.explanations[0].metric: is "luck", which was not measured`},
+		{"TestingScriptLeavesOutACase", testingExample, "roblox_testing.script", code("describe('x', function() end)"),
+			`- answer.code: has 0 tests whose name begins with "t_1 ", must have exactly one`},
+		{"TestingScriptHasAnotherTest", testingExample, "roblox_testing.script",
+			func(v object) { v["code"] = at(v, "code").(string) + "\nit(\"t_99 more\", function() end)" },
+			`the test "t_99 more" begins with no id of a case`},
+		{"TestingScriptDoesNotEnd", testingExample, "roblox_testing.script", code("it('t_1 x', function()"), `- answer.code: line 1: "function" is not closed`},
+		{"TestingScriptRunsText", testingExample, "roblox_testing.script", code("loadstring('x')()"), "- answer.code: line 1: loadstring is not allowed"},
 	}
 }
 

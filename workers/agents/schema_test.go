@@ -103,6 +103,11 @@ func TestAll_InputSchemasNameTheField(t *testing.T) {
 		{"quiz", "time_limit", `59`, "input.time_limit", "minimum: got 59, want 60"},
 		{"quiz", "question_types", `["essay"]`, "input.question_types[0]", "value must be one of 'multiple_choice', 'true_false', 'short_answer', 'fill_blank', 'matching', 'ordering'"},
 		{"terrain", "size", `"huge"`, "input.size", "value must be one of 'small', 'medium', 'large', 'xlarge'"},
+		{"code_review", "language", `"cobol"`, "input.language", "value must be one of 'luau', 'lua', 'javascript', 'typescript', 'python'"},
+		{"code_review", "review_type", `"style"`, "input.review_type", "value must be one of 'security', 'performance', 'comprehensive'"},
+		{"code_review", "code", `" "`, "input.code", `' ' does not match pattern '[\\p{L}\\p{N}]'`},
+		{"roblox_testing", "test_type", `"smoke"`, "input.test_type", "value must be one of 'functional', 'performance', 'security'"},
+		{"roblox_testing", "test_data", `{"metrics":{"fps":-1}}`, "input.test_data.metrics.fps", "minimum: got -1, want 0"},
 		{"script", "script_type", `"Script"`, "input.script_type", "value must be one of 'ServerScript', 'LocalScript', 'ModuleScript'"},
 		{"script", "functionality", `" "`, "input.functionality", `' ' does not match pattern '[\\p{L}\\p{N}]'`},
 	} {

@@ -48,7 +48,7 @@ func TestComposer_SaysSomethingElseToAnotherRequest(t *testing.T) {
 			t.Parallel()
 			other := req
 			other.Input = json.RawMessage(strings.NewReplacer("Explain photosynthesis", "Explain meiosis", "Add fractions", "Find the area",
-				"mountain", "ocean", "A door that opens when touched", "A quiz about planets").Replace(string(req.Input)))
+				"mountain", "ocean", "A door that opens when touched", "A quiz about planets", "wait(n)", "print(n)", "The door opens", "Coins count").Replace(string(req.Input)))
 			if complete(t, req) == complete(t, other) {
 				t.Error("another request got the same answer")
 			}
@@ -59,7 +59,7 @@ func TestComposer_SaysSomethingElseToAnotherRequest(t *testing.T) {
 func TestComposer_RefusesWhatItCannotServe(t *testing.T) {
 	t.Parallel()
 	for name, req := range map[string]llm.Request{
-		"UnknownPurpose": {Purpose: "code_review.draft", Input: json.RawMessage(`{}`)},
+		"UnknownPurpose": {Purpose: "poem.draft", Input: json.RawMessage(`{}`)},
 		"NoInput":        {Purpose: "quiz.draft"},
 		"OtherInput":     {Purpose: "quiz.draft", Input: json.RawMessage(`[]`)},
 	} {

@@ -13,6 +13,8 @@ const (
 	slots   = `[{"number":1,"type":"multiple_choice","objective":1},{"number":2,"type":"ordering","objective":1}]`
 	terrain = `{"subject":"Geography","terrain_type":"educational","complexity":"medium","biome":"mountain","size":"medium","features":["river"]}`
 	bounds  = `{"size":{"x":200,"y":100,"z":200},"max_operations":200,"max_props":150,"voxel_budget":125000}`
+	review  = `{"code":"local n = 1\nwhile true do\n\twait(n)\nend\n","language":"luau","review_type":"comprehensive"}`
+	tests   = `{"test_type":"security","functionality":"A door that opens when touched","wanted":["It closes"],"script_type":"ServerScript"}`
 	script  = `{"script_type":"ServerScript","functionality":"A door that opens when touched","requirements":[]}`
 )
 
@@ -32,5 +34,9 @@ func requests() []llm.Request {
 		of("terrain.draft", `{"request":`+terrain+`,"limits":`+bounds+`}`),
 		of("script.outline", `{"request":`+script+`}`),
 		of("script.draft", `{"request":`+script+`}`),
+		of("code_review.review", `{"request":`+review+`,"findings":[{"rule":"loop","line":2}]}`),
+		of("roblox_testing.plan", `{"request":`+tests+`,"static":[{"rule":"loop","line":2,"why":"It hangs.","mend":"Wait."}],
+			"evaluation":[{"metric":"fps","value":20,"verdict":"fail"}]}`),
+		of("roblox_testing.script", `{"request":`+tests+`,"cases":[{"id":"t_1","name":"Server scripts are out of reach"},{"id":"t_2","name":"The door opens"}]}`),
 	}
 }

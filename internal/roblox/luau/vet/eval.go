@@ -1,0 +1,313 @@
+package vet
+
+import (
+	"math"
+
+	"github.com/toolboxai/orchestrator/internal/roblox/luau"
+)
+
+// maxDepth bounds how deep an evaluation follows names, calls and operators.
+const maxDepth = 120
+
+// maxItems bounds how many items of a table a look into it goes through. The rest is unknown.
+const maxItems = 256
+
+// eval returns what an expression can be. A second visit within the first is unknown.
+func (c *checker) eval(e luau.Expr) values {
+	if e == nil {
+		return of(other)
+	}
+	if vs, ok := c.known[e]; ok {
+		return vs
+	}
+	if c.depth >= maxDepth {
+		return of(unknown)
+	}
+	c.known[e] = of(unknown)
+	c.depth++
+	vs := c.compute(e)
+	c.depth--
+	if len(vs) == 0 {
+		vs = of(unknown)
+	}
+	c.known[e] = vs
+	return vs
+}
+
+func (c *checker) compute(e luau.Expr) values {
+	switch e := e.(type) {
+	case *luau.NilExpr, *luau.BoolExpr:
+		return of(other)
+	case *luau.NumberExpr:
+		return one(value{kind: number, num: e.Value})
+	case *luau.StringExpr:
+		return textual(e.Value)
+	case *luau.InterpExpr:
+		return c.interpolate(e)
+	case *luau.NameExpr:
+		return c.name(e)
+	case *luau.FieldExpr:
+		return c.member(e.X, textual(e.Name.Text))
+	case *luau.IndexExpr:
+		return c.member(e.X, c.eval(e.Index))
+	case *luau.CallExpr:
+		return c.call(e)
+	case *luau.MethodCallExpr:
+		return c.method(e)
+	case *luau.InstantiateExpr:
+		return c.eval(e.X)
+	case *luau.FunctionExpr:
+		return one(value{kind: function, expr: e})
+	case *luau.TableExpr:
+		return one(value{kind: table, expr: e})
+	case *luau.ParenExpr:
+		return c.eval(e.X)
+	case *luau.CastExpr:
+		return c.eval(e.X)
+	case *luau.IfExpr:
+		return join(c.eval(e.Then), c.eval(e.Else))
+	case *luau.UnaryExpr:
+		return c.unary(e)
+	case *luau.BinaryExpr:
+		return c.binary(e)
+	}
+	return of(unknown)
+}
+
+func (c *checker) interpolate(e *luau.InterpExpr) values {
+	out := e.Strings[0]
+	var parts []values
+	whole := true
+	for i, x := range e.Exprs {
+		vs := c.eval(x)
+		parts = append(parts, vs)
+		s, ok := vs.constant(text)
+		whole = whole && ok
+		out += s.text + e.Strings[i+1]
+	}
+	if whole && len(out) <= maxText {
+		return textual(out)
+	}
+	return tainted(parts...)
+}
+
+func (c *checker) unary(e *luau.UnaryExpr) values {
+	x := c.eval(e.X)
+	switch e.Op {
+	case "#":
+		if s, ok := x.constant(text); ok {
+			return one(value{kind: number, num: float64(len(s.text))})
+		}
+		return of(computed)
+	case "-":
+		if n, ok := x.constant(number); ok {
+			return one(value{kind: number, num: -n.num})
+		}
+		return of(computed)
+	}
+	return of(other)
+}
+
+func (c *checker) binary(e *luau.BinaryExpr) values {
+	switch e.Op {
+	case "and":
+		return join(of(other), c.eval(e.Y))
+	case "or":
+		return join(c.eval(e.X), c.eval(e.Y))
+	case "==", "~=", "<", "<=", ">", ">=":
+		return of(other)
+	}
+	x, y := c.eval(e.X), c.eval(e.Y)
+	if e.Op == ".." {
+		return concat(x, y)
+	}
+	if x.has(userID) || y.has(userID) {
+		return of(userID)
+	}
+	a, isA := x.constant(number)
+	b, isB := y.constant(number)
+	if !isA || !isB {
+		return of(computed)
+	}
+	return one(value{kind: number, num: arithmetic(e.Op, a.num, b.num)})
+}
+
+func concat(x, y values) values {
+	var out values
+	for _, a := range x {
+		for _, b := range y {
+			s, isA := written(a)
+			t, isB := written(b)
+			if !isA || !isB || len(s)+len(t) > maxText || len(out) > maxValues {
+				return tainted(x, y)
+			}
+			out = append(out, value{kind: text, text: s + t, from: (a.from | b.from) & assembled})
+		}
+	}
+	return join(out)
+}
+
+func arithmetic(op string, a, b float64) float64 {
+	switch op {
+	case "+":
+		return a + b
+	case "-":
+		return a - b
+	case "*":
+		return a * b
+	case "/":
+		return a / b
+	case "//":
+		return math.Floor(a / b)
+	case "%":
+		return a - math.Floor(a/b)*b
+	case "^":
+		return math.Pow(a, b)
+	}
+	return math.NaN()
+}
+
+// member returns what x[key] can be.
+func (c *checker) member(x luau.Expr, keys values) values {
+	var out []values
+	for _, object := range c.eval(x) {
+		for _, key := range keys {
+			out = append(out, c.memberOf(object, key, x))
+			if len(out) > maxValues {
+				return append(join(out...), value{})
+			}
+		}
+	}
+	return join(out...)
+}
+
+func (c *checker) memberOf(object, key value, x luau.Expr) values {
+	switch object.kind {
+	case game:
+		return c.ofGame(key)
+	case service, instance, player:
+		return ofInstance(object, key)
+	case instances:
+		return one(value{kind: instance, from: object.from})
+	case client:
+		return of(client)
+	case global:
+		if key.kind == text {
+			return one(value{kind: global, text: object.text + "." + key.text})
+		}
+	case table:
+		return c.ofTable(object.expr.(*luau.TableExpr), key, x)
+	}
+	if key.kind == text && key.text == "UserId" {
+		return of(userID)
+	}
+	return of(unknown)
+}
+
+// ofGame returns a service for each name that is one.
+func (c *checker) ofGame(key value) values {
+	switch {
+	case key.kind != text:
+		return of(unknown)
+	case key.text == "Parent" || key.text == "PlaceId" || key.text == "CreatorId" || key.text == "JobId":
+		return of(computed)
+	case key.text == "Workspace":
+		return one(value{kind: service, text: "Workspace"})
+	}
+	return one(value{kind: service, text: key.text})
+}
+
+func ofInstance(object, key value) values {
+	if key.kind != text {
+		return one(value{kind: instance, from: object.from&ofScript | clientMark(key)})
+	}
+	switch key.text {
+	case "Parent":
+		if object.kind == service {
+			return of(game)
+		}
+		if object.kind == instance && object.from&isScript != 0 {
+			return of(instance)
+		}
+	case "UserId":
+		return of(userID)
+	case "Name", "DisplayName":
+		if object.kind == player {
+			return of(userName)
+		}
+		return of(computed)
+	case "Value", "Text", "Source", "ClassName", "ContentText":
+		return of(computed)
+	case "LocalPlayer":
+		return of(player)
+	}
+	from := object.from & (ofScript | clientSent)
+	if object.from&isScript != 0 {
+		from |= ofScript
+	}
+	return one(value{kind: instance, from: from})
+}
+
+func clientMark(key value) traits {
+	if key.kind == client {
+		return clientSent
+	}
+	return 0
+}
+
+// ofTable returns what an own table holds under a key: by its constructor and by what the file writes to fields of that name.
+func (c *checker) ofTable(t *luau.TableExpr, key value, x luau.Expr) values {
+	var out []values
+	if len(t.Items) > maxItems {
+		out = append(out, of(unknown))
+	}
+	at := 0.0
+	for _, item := range t.Items[:min(len(t.Items), maxItems)] {
+		var k values
+		if item.Key == nil {
+			at++
+			k = one(value{kind: number, num: at})
+		} else {
+			k = c.eval(item.Key)
+		}
+		if maybe(k, key) {
+			out = append(out, c.eval(item.Value))
+		}
+		if len(out) > maxValues {
+			return append(join(out...), value{})
+		}
+	}
+	if key.kind == text {
+		for _, v := range c.writes[key.text] {
+			out = append(out, c.eval(v))
+		}
+	}
+	for _, v := range c.elements[c.localOf(x)] {
+		out = append(out, c.eval(v))
+	}
+	if len(out) == 0 {
+		return of(unknown)
+	}
+	return join(out...)
+}
+
+// maybe reports whether a key can be that of an item.
+func maybe(item values, key value) bool {
+	if key.kind != text && key.kind != number {
+		return true
+	}
+	for _, k := range item {
+		if k.kind != text && k.kind != number || k.kind == key.kind && k.text == key.text && k.num == key.num {
+			return true
+		}
+	}
+	return false
+}
+
+// localOf returns the local that an expression names, or nil.
+func (c *checker) localOf(x luau.Expr) *luau.Local {
+	if n, ok := luau.Unparen(x).(*luau.NameExpr); ok {
+		return n.Local
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package luau
+
+// Inspect calls f for a node and then, if f returned true, for each of its parts, in the order of the source. Types are visited as well.
+func Inspect(n Node, f func(Node) bool) {
+	w := walker{f: f}
+	w.node(n)
+}
+
+type walker struct{ f func(Node) bool }
+
+func (w *walker) node(n Node) {
+	if !w.f(n) {
+		return
+	}
+	switch n := n.(type) {
+	case *File:
+		w.node(n.Body)
+	case *Local:
+		w.typ(n.Type)
+	case *Attribute:
+		w.exprs(n.Args)
+	case *Generic:
+		w.typ(n.Default)
+	case Stat:
+		w.statement(n)
+	case Expr:
+		w.expression(n)
+	case Type:
+		w.types(n)
+	}
+}
+
+func (w *walker) typ(t Type) {
+	if t != nil {
+		w.node(t)
+	}
+}
+
+func (w *walker) exprs(list []Expr) {
+	for _, e := range list {
+		w.node(e)
+	}
+}
+
+func (w *walker) locals(list []*Local) {
+	for _, l := range list {
+		w.node(l)
+	}
+}
+
+func (w *walker) generics(list []*Generic) {
+	for _, g := range list {
+		w.node(g)
+	}
+}
+
+func (w *walker) typeList(list []Type) {
+	for _, t := range list {
+		w.node(t)
+	}
+}
+
+func (w *walker) statement(s Stat) {
+	switch s := s.(type) {
+	case *Block:
+		for _, inner := range s.Stats {
+			w.node(inner)
+		}
+	case *LocalStat:
+		w.locals(s.Locals)
+		w.exprs(s.Values)
+	case *LocalFunctionStat:
+		w.node(s.Local)
+		w.node(s.Func)
+	case *FunctionStat:
+		w.node(s.Target)
+		w.node(s.Func)
+	case *AssignStat:
+		w.exprs(s.Targets)
+		w.exprs(s.Values)
+	case *CompoundAssignStat:
+		w.node(s.Target)
+		w.node(s.Value)
+	case *CallStat:
+		w.node(s.Call)
+	case *IfStat:
+		w.node(s.Cond)
+		w.node(s.Then)
+		if s.Else != nil {
+			w.node(s.Else)
+		}
+	case *WhileStat:
+		w.node(s.Cond)
+		w.node(s.Body)
+	case *RepeatStat:
+		w.node(s.Body)
+		w.node(s.Cond)
+	case *ForStat:
+		w.node(s.Var)
+		w.node(s.From)
+		w.node(s.To)
+		if s.Step != nil {
+			w.node(s.Step)
+		}
+		w.node(s.Body)
+	case *ForInStat:
+		w.locals(s.Vars)
+		w.exprs(s.Values)
+		w.node(s.Body)
+	case *ReturnStat:
+		w.exprs(s.Values)
+	case *TypeStat:
+		w.generics(s.Generics)
+		w.node(s.Type)
+	case *TypeFunctionStat:
+		w.node(s.Func)
+	}
+}

@@ -1,0 +1,4 @@
+package codereview
+
+// NewWithRules is New with other rules.
+var NewWithRules = newAgent

@@ -1,0 +1,4 @@
+package robloxtesting
+
+// NewWithRules is New with other rules.
+var NewWithRules = newAgent
