@@ -223,8 +223,13 @@ func rules() []rule {
 		{"TestingScriptHasAnotherTest", testingExample, "roblox_testing.script",
 			func(v object) { v["code"] = at(v, "code").(string) + "\nit(\"t_99 more\", function() end)" },
 			`the test "t_99 more" begins with no id of a case`},
-		{"TestingScriptDoesNotEnd", testingExample, "roblox_testing.script", code("it('t_1 x', function()"), `- answer.code: line 1: "function" is not closed`},
-		{"TestingScriptRunsText", testingExample, "roblox_testing.script", code("loadstring('x')()"), "- answer.code: line 1: loadstring is not allowed"},
+		{"TestingScriptDoesNotEnd", testingExample, "roblox_testing.script", code("it('t_1 x', function()"), `- answer.code: line 1, column 23: expected 'end'`},
+		{"TestingScriptHasAHarnessOfItsOwn", testingExample, "roblox_testing.script",
+			func(v object) { v["code"] = "local function it(...) end\n" + at(v, "code").(string) },
+			`- answer.code: has 0 tests whose name begins with "t_1 ", must have exactly one`},
+		{"TestingScriptRunsText", testingExample, "roblox_testing.script",
+			func(v object) { v["code"] = at(v, "code").(string) + "\nloadstring('x')()" },
+			": it runs text as code, which nobody has read; write the code as functions (loadstring)"},
 	}
 }
 

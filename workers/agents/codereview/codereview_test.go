@@ -211,21 +211,42 @@ func TestReview_ScoresByTheTable(t *testing.T) {
 	}
 }
 
-// TestReview_RunsTheRealRules shows that New asks package vet, for every thing that must never pass.
+// TestReview_RunsTheRealRules shows that New asks package vet.
 func TestReview_RunsTheRealRules(t *testing.T) {
 	t.Parallel()
 	const code = "local text = ...\nloadstring(text)()\n"
 	findings := vet.Check(code, vet.Server)
-	if len(findings) == 0 {
-		t.Skip("package vet has no rules")
-	}
 	agent, err := codereview.New(says{answer: codereview.Answer{Summary: "Perfect."}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := review(t, agent, map[string]string{"code": code})
-	if len(r.Issues) != len(findings) || r.Overall != "poor" || r.Issues[0].Line != 2 {
+	if len(findings) == 0 || len(r.Issues) != len(findings) || r.Overall != "poor" || r.Issues[0].Line != 2 {
 		t.Errorf("%d findings, %+v", len(findings), r)
+	}
+}
+
+// TestReview_ListsTheExampleOfEveryRule reviews the bad example of each rule, and for a rule that denies it is never good.
+func TestReview_ListsTheExampleOfEveryRule(t *testing.T) {
+	t.Parallel()
+	agent, err := codereview.New(says{answer: codereview.Answer{Summary: "Perfect."}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range vet.Rules() {
+		if len(rule.Bad) > 64<<10 {
+			continue // longer than what is reviewed
+		}
+		r := review(t, agent, map[string]string{"code": rule.Bad, "review_type": "comprehensive"})
+		i := slices.IndexFunc(r.Issues, func(i codereview.Issue) bool { return i.Rule == rule.ID })
+		if i < 0 {
+			t.Errorf("%s is missing in %+v", rule.ID, r.Issues)
+			continue
+		}
+		severe := slices.Contains([]codereview.Severity{codereview.Critical, codereview.High}, r.Issues[i].Severity)
+		if severe != (rule.Severity == vet.Deny) || severe && r.Score >= 75 {
+			t.Errorf("%s is %s, score %d", rule.ID, r.Issues[i].Severity, r.Score)
+		}
 	}
 }
 

@@ -86,15 +86,14 @@ func TestScript_MustPassTheRules(t *testing.T) {
 	t.Parallel()
 	agent := open(t, func(source string, _ vet.Context) []vet.Finding {
 		line := strings.Count(source[:strings.Index(source, "describe(\"")], "\n") + 1
-		return []vet.Finding{{Rule: "x", Severity: vet.Deny, Line: line, Why: "It is denied.", Mend: "Leave it out."}}
+		return []vet.Finding{{Rule: "x", Severity: vet.Deny, Line: line, Why: "it is denied", Mend: "leave it out"}}
 	})
 	got, _ := workerstest.Work(t, agent, []byte(`{"test_type":"security"}`))
-	if got.State != task.Retrying || !strings.Contains(got.Failure.Error, "answer.code line 3: It is denied. Leave it out.") {
+	if got.State != task.Retrying || !strings.Contains(got.Failure.Error, "answer.code line 3: it is denied; leave it out (x)") {
 		t.Errorf("state %s, failure %+v", got.State, got.Failure)
 	}
 }
 
-// TestScript_OfTheComposerPassesTheRealRules is worth something as soon as package vet has rules.
 func TestScript_OfTheComposerPassesTheRealRules(t *testing.T) {
 	t.Parallel()
 	agent, err := robloxtesting.New(composer.New())

@@ -5,8 +5,9 @@ import (
 	"strings"
 
 	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/roblox/luau"
 	"github.com/toolboxai/orchestrator/internal/roblox/luau/vet"
-	"github.com/toolboxai/orchestrator/workers/agents/luau"
+	"github.com/toolboxai/orchestrator/workers/agents/lesson"
 )
 
 // Tests is the answer of the second step: the tests without the harness.
@@ -26,44 +27,48 @@ func above(req Request) int { return strings.Count(whole(req, ""), "\n") - 2 }
 func (a agent) checkTests(req Request, cases []Case, t *Tests) []fault.Detail {
 	var r rules
 	t.Code = strings.TrimSpace(strings.ReplaceAll(t.Code, "\r\n", "\n"))
-	tokens, problem := luau.Tokens(t.Code)
-	if problem != nil {
-		r.broken("answer.code", "%v", problem)
+	file, err := luau.Parse(t.Code)
+	if err != nil {
+		r.broken("answer.code", "%v", err)
 		return r.details
 	}
-	for _, p := range append(luau.Balanced(tokens), luau.Forbidden(tokens)...) {
-		r.broken("answer.code", "%v", p)
-	}
-	r.named(tokens, cases)
-	if len(r.details) > 0 {
+	if r.named(file, cases); len(r.details) > 0 {
 		return r.details
 	}
 	first := above(req)
 	for _, f := range a.rules(whole(req, t.Code), req.runsIn()) {
 		if f.Severity == vet.Deny {
-			r.broken("answer.code", "line %d: %s %s", max(f.Line-first, 1), f.Why, f.Mend)
+			r.broken("answer.code", "line %d: %s; %s (%s)", max(f.Line-first, 1), f.Why, f.Mend, f.Rule)
 		}
 	}
 	return r.details
 }
 
-// named checks that each automated case has one test, and that there are no others.
-func (r *rules) named(tokens []luau.Token, cases []Case) {
+// named checks that each automated case has one test, and that there are no others. A function that is called it and is not the harness'
+// own tests nothing.
+func (r *rules) named(file *luau.File, cases []Case) {
 	want, order := map[string]int{}, []string{}
 	for _, c := range automated(cases) {
 		want[c.ID], order = 0, append(order, c.ID)
 	}
-	for i, t := range tokens {
-		if t.Kind != luau.Name || t.Text != "it" || i+2 >= len(tokens) || tokens[i+1].Text != "(" || tokens[i+2].Kind != luau.String {
-			continue
+	luau.Inspect(file, func(n luau.Node) bool {
+		call, ok := n.(*luau.CallExpr)
+		if !ok || len(call.Args) == 0 {
+			return true
 		}
-		id, _, _ := strings.Cut(tokens[i+2].Text, " ")
+		function, isName := call.Func.(*luau.NameExpr)
+		name, isText := call.Args[0].(*luau.StringExpr)
+		if !isName || !isText || function.Name != "it" || function.Local != nil {
+			return true
+		}
+		id, _, _ := strings.Cut(name.Value, " ")
 		if _, ok := want[id]; !ok {
-			r.broken("answer.code", "line %d: the test %q begins with no id of a case", t.Line, tokens[i+2].Text)
-			continue
+			r.broken("answer.code", "line %d: the test %q begins with no id of a case", call.Span().Start.Line, lesson.Clip(name.Value, 100))
+			return true
 		}
 		want[id]++
-	}
+		return true
+	})
 	for _, id := range order {
 		if n := want[id]; n != 1 {
 			r.broken("answer.code", "has %d tests whose name begins with %q, must have exactly one", n, id+" ")
