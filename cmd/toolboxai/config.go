@@ -77,6 +77,8 @@ type Config struct {
 	GoogleModel     string        `env:"GOOGLE_MODEL"`
 	OllamaHost      string        `env:"OLLAMA_HOST"`
 	OllamaModel     string        `env:"OLLAMA_MODEL"`
+	LLMKinds        string        `env:"LLM_KINDS"`       // models and temperatures of single kinds: see llm.ParseKinds
+	EmbeddingModel  string        `env:"EMBEDDING_MODEL"` // provider/model or offline; goes with the provider when empty
 	MaxAgentRetries int           `env:"MAX_AGENT_RETRIES" envDefault:"3"`
 	AgentTimeout    int           `env:"AGENT_TIMEOUT_SECONDS" envDefault:"300"`
 	MaxGenerations  int           `env:"MAX_CONCURRENT_GENERATIONS" envDefault:"10"`

@@ -207,7 +207,14 @@ func (s *system) work(ctx context.Context) error {
 			return &usageError{err}
 		}
 	}
-	s.logger.InfoContext(ctx, "model chosen", "model", client.Describe())
+	own, err := s.cfg.modelKinds()
+	if err == nil {
+		_, err = llm.SelectEmbedder(s.cfg.models())
+	}
+	if err != nil {
+		return &usageError{err}
+	}
+	s.logger.InfoContext(ctx, "model chosen", "model", client.Describe(), "kinds", own.String())
 	policies, err := nats.NewPolicyStore(s.broker.js, s.logger)
 	if err != nil {
 		return err
@@ -220,7 +227,7 @@ func (s *system) work(ctx context.Context) error {
 	name, breakers := workerName(), breaker.NewRegistry()
 	return runRoles(ctx, s.logger, role{"policy", policies.Run}, role{"durability", s.shareSyncs},
 		role{"breakers", func(ctx context.Context) error { return nats.ServeBreakers(ctx, s.broker.conn, name, breakers) }}, role{"agents", func(ctx context.Context) error {
-			governed, err := s.govern(ctx, client, counting, policies, breakers)
+			governed, err := s.govern(ctx, client, own, counting, policies, breakers)
 			if ctx.Err() != nil {
 				return nil //nolint:nilerr // being stopped is how it ends
 			}
