@@ -28,8 +28,8 @@ type caches struct {
 }
 
 // openCaches opens what the configuration asks for: in Redis for all processes, or in this process alone where REDIS_URL is not set.
-// It returns nil when nothing is to be kept.
-func openCaches(cfg Config, logger *slog.Logger) (*caches, error) {
+// It returns nil when nothing is to be kept. What compares meanings keeps to the limits and budgets of the policy.
+func openCaches(cfg Config, within llm.GovernConfig) (*caches, error) {
 	if cfg.LLMCache == cacheOff {
 		return nil, nil
 	}
@@ -50,7 +50,7 @@ func openCaches(cfg Config, logger *slog.Logger) (*caches, error) {
 	case cfg.LangCacheURL != "":
 		c.index, err = llm.NewLangCache(llm.LangCacheConfig{URL: cfg.LangCacheURL, CacheID: cfg.LangCacheID, Key: cfg.LangCacheKey, Threshold: cfg.CacheThreshold})
 	default:
-		c.index, err = c.ownIndex(cfg, vectors)
+		c.index, err = c.ownIndex(cfg, vectors, within)
 	}
 	if err != nil {
 		c.close()
@@ -59,13 +59,16 @@ func openCaches(cfg Config, logger *slog.Logger) (*caches, error) {
 	return c, nil
 }
 
-func (c *caches) ownIndex(cfg Config, vectors llm.VectorStore) (llm.SemanticIndex, error) {
+func (c *caches) ownIndex(cfg Config, vectors llm.VectorStore, within llm.GovernConfig) (llm.SemanticIndex, error) {
 	models := cfg.models()
 	embedder, err := llm.SelectEmbedder(models)
 	if err != nil && models.Embedding == "" {
 		embedder, err = llm.OfflineEmbedder{}, nil // an API has no provider's key, and needs none
 	}
 	if err != nil {
+		return nil, err
+	}
+	if embedder, err = llm.GovernEmbedder(within, embedder); err != nil {
 		return nil, err
 	}
 	return llm.NewSemantic(llm.SemanticConfig{Embedder: embedder, Vectors: vectors, Answers: c.answers, Threshold: cfg.CacheThreshold})
@@ -108,7 +111,7 @@ func similarTo(tenant string, q api.CacheQuestion) llm.Similar {
 
 // Search implements api.SemanticCache.
 func (p pantry) Search(ctx context.Context, tenant string, q api.CacheQuestion) (api.CacheHit, error) {
-	found, ok, err := p.index.Search(ctx, similarTo(tenant, q))
+	found, ok, err := p.index.Search(llm.WithCaller(ctx, llm.Caller{Tenant: tenant}), similarTo(tenant, q))
 	if err != nil || !ok {
 		return api.CacheHit{Similarity: found.Similarity}, err
 	}
@@ -121,7 +124,7 @@ func (p pantry) Store(ctx context.Context, tenant string, q api.CacheQuestion, r
 	if err := p.answers.Keep(ctx, tenant, at.Key, a, ttl); err != nil {
 		return err
 	}
-	return p.index.Add(ctx, at, a)
+	return p.index.Add(llm.WithCaller(ctx, llm.Caller{Tenant: tenant}), at, a)
 }
 
 // Stats implements api.SemanticCache.

@@ -183,6 +183,9 @@ func TestCommands_RolesSayWhatTheyLack(t *testing.T) {
 		{[]string{"ENVIRONMENT=production"}, "dev", "ENVIRONMENT is production"},
 		{nil, "token", "JWT_SECRET_KEY is not set"},
 		{[]string{"LLM_PROVIDER=openai"}, "dev", "OPENAI_"},
+		{[]string{"LLM_PROVIDER=offline", "LLM_KINDS=essay=@0.3"}, "dev", `LLM_KINDS there is no kind "essay"`},
+		{[]string{"LLM_PROVIDER=offline", "LLM_KINDS=quiz=@0.3"}, "dev", "LLM_KINDS is set, and the offline composer serves"},
+		{[]string{"LLM_PROVIDER=offline", "EMBEDDING_MODEL=anthropic/claude"}, "dev", "EMBEDDING_MODEL names anthropic"},
 		{[]string{"ALLOWED_ORIGINS=example.org"}, "api", "ALLOWED_ORIGINS"},
 	} {
 		p := start(t, "toolboxai", c.env, c.args)

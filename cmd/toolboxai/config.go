@@ -82,6 +82,8 @@ type Config struct {
 	LangCacheURL    string        `env:"LANGCACHE_URL"`                              // a LangCache service in place of our own comparison
 	LangCacheID     string        `env:"LANGCACHE_CACHE_ID"`
 	LangCacheKey    string        `env:"LANGCACHE_API_KEY"`
+	LLMKinds        string        `env:"LLM_KINDS"`       // models and temperatures of single kinds: see llm.ParseKinds
+	EmbeddingModel  string        `env:"EMBEDDING_MODEL"` // provider/model or offline; goes with the provider when empty
 	MaxAgentRetries int           `env:"MAX_AGENT_RETRIES" envDefault:"3"`
 	AgentTimeout    int           `env:"AGENT_TIMEOUT_SECONDS" envDefault:"300"`
 	MaxGenerations  int           `env:"MAX_CONCURRENT_GENERATIONS" envDefault:"10"`

@@ -131,7 +131,12 @@ func (s *system) serveAPI(ctx context.Context, listener net.Listener) error {
 	if err != nil {
 		return err
 	}
-	kept, err := openCaches(s.cfg, s.logger)
+	spending, err := newMeter(s.cfg, s.logger)
+	if err != nil {
+		return err
+	}
+	defer spending.close()
+	kept, err := openCaches(s.cfg, llm.GovernConfig{Meter: spending, Policy: policies.Current, Breakers: id.breakers, Logger: s.logger})
 	if err != nil {
 		return err
 	}
@@ -213,7 +218,14 @@ func (s *system) work(ctx context.Context) error {
 			return &usageError{err}
 		}
 	}
-	s.logger.InfoContext(ctx, "model chosen", "model", client.Describe())
+	own, err := s.cfg.modelKinds()
+	if err == nil {
+		_, err = llm.SelectEmbedder(s.cfg.models())
+	}
+	if err != nil {
+		return &usageError{err}
+	}
+	s.logger.InfoContext(ctx, "model chosen", "model", client.Describe(), "kinds", own.String())
 	policies, err := nats.NewPolicyStore(s.broker.js, s.logger)
 	if err != nil {
 		return err
@@ -223,15 +235,15 @@ func (s *system) work(ctx context.Context) error {
 		return err
 	}
 	defer counting.close()
-	kept, err := openCaches(s.cfg, s.logger)
+	name, breakers := workerName(), breaker.NewRegistry()
+	kept, err := openCaches(s.cfg, llm.GovernConfig{Meter: counting, Policy: policies.Current, Breakers: breakers, Logger: s.logger})
 	if err != nil {
 		return err
 	}
 	defer kept.end()
-	name, breakers := workerName(), breaker.NewRegistry()
 	return runRoles(ctx, s.logger, role{"policy", policies.Run}, role{"durability", s.shareSyncs},
 		role{"breakers", func(ctx context.Context) error { return nats.ServeBreakers(ctx, s.broker.conn, name, breakers) }}, role{"agents", func(ctx context.Context) error {
-			governed, err := s.govern(ctx, client, counting, policies, breakers, kept)
+			governed, err := s.govern(ctx, client, own, counting, policies, breakers, kept)
 			if ctx.Err() != nil {
 				return nil //nolint:nilerr // being stopped is how it ends
 			}

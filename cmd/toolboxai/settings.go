@@ -36,9 +36,19 @@ func (c Config) models() llm.Config {
 		Anthropic:  llm.Endpoint{Key: c.AnthropicKey, Model: c.AnthropicModel, Base: c.AnthropicBase},
 		Google:     llm.Endpoint{Key: c.GoogleKey, Model: c.GoogleModel},
 		Ollama:     llm.Endpoint{Base: c.OllamaHost, Model: c.OllamaModel},
+		Embedding:  c.EmbeddingModel,
 		Offline:    composer.New(),
 		Production: c.production(),
 	}
+}
+
+// modelKinds returns what models and temperatures kinds have of their own.
+func (c Config) modelKinds() (llm.Kinds, error) {
+	all, err := kinds()
+	if err != nil {
+		return nil, err
+	}
+	return llm.ParseKinds(c.LLMKinds, names(all))
 }
 
 // topology returns how streams and consumers are to be.

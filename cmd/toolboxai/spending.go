@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/toolboxai/orchestrator/internal/breaker"
+	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/llm"
 	"github.com/toolboxai/orchestrator/internal/llm/composer"
 	"github.com/toolboxai/orchestrator/internal/privacy"
@@ -45,7 +46,9 @@ func newMeter(cfg Config, logger *slog.Logger) (*meter, error) {
 
 // govern keeps a model within the limits and budgets of the policy, and from knowing whom it writes of. It waits until the policy is known: under the zero one nothing has a
 // limit.
-func (s *system) govern(ctx context.Context, client llm.Client, m llm.Meter, policies *nats.PolicyStore, breakers *breaker.Registry, kept *caches) (llm.Client, error) {
+func (s *system) govern(
+	ctx context.Context, client llm.Client, own llm.Kinds, m llm.Meter, policies *nats.PolicyStore, breakers *breaker.Registry, kept *caches,
+) (llm.Client, error) {
 	select {
 	case <-policies.Ready():
 		for _, err := range llm.CheckFallbacks(ctx, s.cfg.models(), policies.Current().Fallbacks) {
@@ -55,8 +58,11 @@ func (s *system) govern(ctx context.Context, client llm.Client, m llm.Meter, pol
 		return nil, ctx.Err()
 	}
 	governed, err := llm.Govern(llm.GovernConfig{
-		Client: client, Open: llm.Opener(s.cfg.models()), Meter: m, Policy: policies.Current, Breakers: breakers, Logger: s.logger,
+		Client: client, Open: llm.Opener(s.cfg.models()), Meter: m, Policy: policies.Current, Kinds: own, Breakers: breakers, Logger: s.logger,
 	})
+	if fault.Is(err, fault.Invalid) {
+		return nil, &usageError{err}
+	}
 	if _, offline := client.(*composer.Composer); offline || err != nil {
 		return governed, err
 	}

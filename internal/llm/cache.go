@@ -86,7 +86,7 @@ func (c *Cached) CompleteValid(ctx context.Context, req Request, validate func(s
 	if !ok || caller.Tenant == "" || caller.NoCache || len(req.Tools) > 0 {
 		return completeValid(ctx, c.next, req, validate)
 	}
-	model := routeOf(c.next, req)
+	model := routeOf(c.next, req.Purpose)
 	q := question{tenant: caller.Tenant, key: exactKey(model, req), req: req, validate: validate}
 	if space, text, ok := semanticKey(model, req); ok && c.semantic != nil {
 		q.similar = &Similar{Tenant: caller.Tenant, Space: space, Text: text, Key: q.key}

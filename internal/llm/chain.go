@@ -23,14 +23,19 @@ const maxLinks = 32
 //
 // The offline composer never stands in: its answers are another product.
 type chain struct {
-	first  *link
+	first *link
+	pool  *pool
+}
+
+// pool is all models that a Governed has opened. Its chains share them.
+type pool struct {
 	policy func() policy.Policy
 	open   func(Model) (Client, error) // nil: there are no stand-ins
 	wrap   func(Model, Client) (*link, error)
 	log    *slog.Logger
 
 	mu    sync.Mutex
-	links map[Model]*link // the stand-ins opened so far
+	links map[Model]*link
 	bad   map[string]bool // entries of the policy that were told to be of no use
 }
 
@@ -50,7 +55,7 @@ func (c *chain) Complete(ctx context.Context, req Request) (Response, error) {
 		return resp, err
 	}
 	tried := []string{attempt(c.first.model, err)}
-	for _, stand := range c.standIns() {
+	for _, stand := range c.pool.standIns(c.first.model) {
 		resp, next := stand.client.Complete(ctx, req)
 		if next == nil {
 			resp.Fallback = strings.Join(tried, "; ")
@@ -102,57 +107,64 @@ func sooner(err, next error) error {
 	return err
 }
 
-// standIns returns the usable models of the policy, in order.
-func (c *chain) standIns() []*link {
-	if c.open == nil {
+// standIns returns the usable models of the policy, in order, without first.
+func (p *pool) standIns(first Model) []*link {
+	if p.open == nil {
 		return nil
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	var links []*link
-	seen := map[Model]bool{c.first.model: true}
-	for _, entry := range c.policy().Fallbacks {
-		l, err := c.link(entry)
+	seen := map[Model]bool{first: true}
+	for _, entry := range p.policy().Fallbacks {
+		m, err := ParseModel(entry)
+		var l *link
+		if err == nil && m != first {
+			l, err = p.get(m)
+		}
 		if err != nil {
-			if !c.bad[entry] && len(c.bad) < maxLinks {
-				c.bad[entry] = true
-				c.log.Warn("a model of the policy cannot stand in", "fallback", entry, "error", err)
-			}
+			p.tell(entry, err)
 			continue
 		}
-		if !seen[l.model] {
-			seen[l.model] = true
+		if l != nil && !seen[m] {
+			seen[m] = true
 			links = append(links, l)
 		}
 	}
 	return links
 }
 
-func (c *chain) link(entry string) (*link, error) {
-	m, err := ParseModel(entry)
-	if err != nil {
-		return nil, err
+// tell logs once that an entry of the policy is of no use.
+func (p *pool) tell(entry string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.bad[entry] && len(p.bad) < maxLinks {
+		p.bad[entry] = true
+		p.log.Warn("a model of the policy cannot stand in", "fallback", entry, "error", err)
 	}
-	if l, ok := c.links[m]; ok {
+}
+
+// get returns m, opened at most once.
+func (p *pool) get(m Model) (*link, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l, ok := p.links[m]; ok {
 		return l, nil
 	}
-	if m == c.first.model {
-		return c.first, nil
-	}
-	if m.Provider == offlineProvider {
+	switch {
+	case m.Provider == offlineProvider:
 		return nil, fault.New(fault.Invalid, "the offline composer stands in for no model")
-	}
-	if len(c.links) >= maxLinks {
+	case p.open == nil:
+		return nil, fault.New(fault.Invalid, "no other model can be opened")
+	case len(p.links) > maxLinks:
 		return nil, fault.New(fault.Invalid, "more than %d models were named since the start", maxLinks)
 	}
-	client, err := c.open(m)
+	client, err := p.open(m)
 	if err != nil {
 		return nil, err
 	}
-	l, err := c.wrap(m, client)
+	l, err := p.wrap(m, client)
 	if err != nil {
 		return nil, err
 	}
-	c.links[m] = l
+	p.links[m] = l
 	return l, nil
 }

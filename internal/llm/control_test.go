@@ -2,6 +2,7 @@ package llm_test
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -31,7 +32,11 @@ func (b bare) Complete(ctx context.Context, req llm.Request) (llm.Response, erro
 	if err != nil {
 		return llm.Response{}, err
 	}
-	return llm.Response{Text: content.Choices[0].Content, Provider: "openai", Model: "m"}, nil
+	resp := llm.Response{Text: content.Choices[0].Content, Provider: "openai", Model: "m"}
+	for _, c := range content.Choices[0].ToolCalls {
+		resp.Calls = append(resp.Calls, llm.ToolCall{ID: c.ID, Name: c.FunctionCall.Name, Arguments: json.RawMessage(c.FunctionCall.Arguments)})
+	}
+	return resp, nil
 }
 
 func messagesOf(req llm.Request) []llms.MessageContent {
@@ -58,11 +63,15 @@ func TestRunFaults_CatchesBareLangchaingo(t *testing.T) {
 		"StopsAtTheTokenLimit":   "no error, but the text", "ErrorWithinTheAnswer": "no error, but the text",
 		"NotJSON": "no error, but the text", "Refuses": "no error, but the text",
 		"RateLimitedWithSeconds": "the error is internal", "WrongKey": "the error is internal", "HugeBody": "no error, but the text",
+		"ToolCalls": "the deltas make", "ToolCallsThatEndInTheMiddle": "calls came with", "ToolThatIsNotOffered": "no error, but the text",
+		"ToolArgumentsThatAreNoJSON": "no error, but the text", "TooManyToolCalls": "no error, but the text",
 	}
 	whole := map[string]string{
 		"EndsWithoutAStopReason": "no error, but the text", "StopsAtTheTokenLimit": "no error, but the text",
 		"RateLimitedWithSeconds": "the error is internal", "ServerError": "the error is internal", "SlowServer": "the error is internal",
 		"NoJSON": "no error, but the text", "HugeBody": "no error, but the text",
+		"ToolCallsWithoutAStopReason": "calls came with", "ToolCallsAtTheTokenLimit": "no error, but the text",
+		"ToolWhereNoneIsOffered": "no error, but the text", "HugeToolArguments": "no error, but the text",
 	}
 	for _, f := range llmtest.Faults() {
 		for stream, expected := range map[bool]map[string]string{true: streamed, false: whole} {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/llm"
+	"github.com/toolboxai/orchestrator/internal/llm/llmtest"
 	"github.com/toolboxai/orchestrator/internal/policy"
 )
 
@@ -135,4 +136,16 @@ func (l *logged) count(message string) int {
 		}
 	}
 	return n
+}
+
+func TestGoverned_KeepsThePromisesOfAClient(t *testing.T) {
+	t.Parallel()
+	for name, p := range providers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			llmtest.Run(t, func(t *testing.T) llm.Client {
+				return govern(t, llm.GovernConfig{Client: p.open(t, llmtest.New(t, p.dialect, llmtest.Compliant).Base())})
+			})
+		})
+	}
 }

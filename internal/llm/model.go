@@ -47,15 +47,10 @@ func modelOf(c Client) (Model, bool) {
 // Model returns the model that r was made for; the provider may answer with a dated name of it.
 func (r *Remote) Model() Model { return Model{Provider: r.provider, Name: r.endpoint.Model} }
 
-// Routing is a Client that asks different models for different requests.
-type Routing interface {
-	Route(req Request) Model
-}
-
-// routeOf returns which model c asks first for req.
-func routeOf(c Client, req Request) Model {
-	if r, ok := c.(Routing); ok {
-		return r.Route(req)
+// routeOf returns which model c asks first for a purpose.
+func routeOf(c Client, purpose string) Model {
+	if r, ok := c.(interface{ ModelFor(purpose string) Model }); ok {
+		return r.ModelFor(purpose)
 	}
 	m, _ := modelOf(c)
 	return m

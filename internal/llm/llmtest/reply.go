@@ -118,7 +118,7 @@ func (s *Server) answerStream(w http.ResponseWriter, r *http.Request, reply Repl
 			s.hold(r.Context(), reply.Hold)
 		}
 		if f.text {
-			if texts++; reply.End >= Truncated && texts > 2 {
+			if texts++; reply.End >= Truncated && texts > min(2, all-1) {
 				break
 			}
 		}

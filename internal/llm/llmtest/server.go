@@ -29,6 +29,9 @@ const (
 	OpenAI    Dialect = "openai"    // chat completions; Google's endpoint speaks it, too
 	Anthropic Dialect = "anthropic" // messages
 	Ollama    Dialect = "ollama"    // chat completions below /v1, and the list of installed models
+	// Compatible is chat completions as other servers speak them (vLLM, LM Studio, llama.cpp): no usage, no response_format, fields of
+	// their own, reasoning in one of them, and tool calls in one piece without an index.
+	Compatible Dialect = "compatible"
 )
 
 // maxRequest bounds the body of a request, in bytes.
@@ -187,6 +190,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	call, bad := parseCall(s.dialect, body)
 	if err != nil || bad != nil {
 		http.Error(w, `{"error":{"message":"the body is no request","type":"invalid_request_error"}}`, http.StatusBadRequest)
+		return
+	}
+	if s.dialect == Compatible && (call.JSONMode || call.Schema != nil) {
+		http.Error(w, `{"error":{"message":"response_format is not supported","type":"invalid_request_error"}}`, http.StatusBadRequest)
 		return
 	}
 	call.Path, call.Header = r.URL.Path, r.Header.Clone()

@@ -17,6 +17,9 @@ func frames(d Dialect, call Call, r Reply) []frame {
 	if d == Anthropic {
 		return anthropicFrames(call, r)
 	}
+	if d == Compatible {
+		return compatibleFrames(call, r)
+	}
 	return openaiFrames(call, r)
 }
 
