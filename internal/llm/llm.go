@@ -8,6 +8,12 @@
 // the policy stand in; the answer says so. It counts in a Meter, which all processes share: see FallbackMeter for what happens
 // without.
 //
+// A Request may hold a conversation (Messages) and offer tools (Tools); the answer then is text, or Calls, or both. CompleteWithTools
+// calls tools and goes on until there is text, within limits. An answer that is an object is held to Request.Schema by the provider where
+// it can: OpenAI and servers of its format by response_format, Claude from 4.5 on by output_config, less where a server refuses, and
+// always by the instructions. Kinds gives single kinds models and temperatures of their own. An Embedder turns texts into vectors:
+// RemoteEmbedder, or OfflineEmbedder for near-duplicates; see SelectEmbedder and GovernEmbedder.
+//
 // Every error of a Client is a fault:
 //
 //   - RateLimited: the provider asks to come back later; RetryAfter is set where it said when. From a Governed client it is a
@@ -15,8 +21,8 @@
 //   - Unavailable: 5xx, a connection that failed or broke, an answer that ended without saying why or makes no sense.
 //   - Timeout, Canceled: ctx ended; context.Cause is in the chain.
 //   - Unauthorized: the key is wrong, unpaid, or may not use the model.
-//   - Invalid: the provider refused the request as such, or the model answered in full and the answer is of no use; the
-//     latter is an *InvalidOutputError.
+//   - Invalid: the provider refused the request as such, or the model answered in full and the answer is of no use,
+//     tool calls that cannot be served included; the latter is an *InvalidOutputError.
 //
 // A Client never returns part of an answer without an error. CompleteValid adds validation and one round of repair.
 package llm

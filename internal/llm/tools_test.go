@@ -49,29 +49,25 @@ func TestRemote_CarriesAConversation(t *testing.T) {
 			if first.System != req.System || len(first.Tools) != 1 || first.Tools[0].Name != "weather" {
 				t.Errorf("got the instructions %q and tools %+v", first.System, first.Tools)
 			}
-			id := "a:1"
-			want := "user:How warm is it in Oslo and Rome?|assistant:I look. [%s b-2]|tool:(%s=4 degrees)|tool:(b-2=17 degrees)"
-			end := "|user:And in Bergen?"
 			if p.dialect == llmtest.Anthropic {
-				id, want = "a_1", "user:How warm is it in Oslo and Rome?|assistant:I look.[%s b-2]|user:%[3]s(%[2]s=4 degrees)(b-2=17 degrees)"
-				end = ""
-				if got, want := turns(second.Turns), fmt.Sprintf(want, id, id, "And in Bergen?"); got != want {
+				// Results come in one turn, with what the user says next; a list of tools must be there, and ids are of fewer letters.
+				want := "user:How warm is it in Oslo and Rome?|assistant:I look.[a_1 b-2]|user:%s(a_1=4 degrees)(b-2=17 degrees)"
+				if got, want := turns(first.Turns), fmt.Sprintf(want, ""); got != want {
+					t.Errorf("got %s, want %s", got, want)
+				}
+				if got, want := turns(second.Turns), fmt.Sprintf(want, "And in Bergen?"); got != want {
 					t.Errorf("got %s, want %s", got, want)
 				}
 				if !second.NoTools || len(second.Tools) != 1 {
-					t.Errorf("a conversation with calls needs a list of tools: %+v", second.Tools)
-				}
-				want = fmt.Sprintf(want, id, id, "")
-				if got := turns(first.Turns); got != want {
-					t.Errorf("got %s, want %s", got, want)
+					t.Errorf("the second call lists %+v", second.Tools)
 				}
 				return
 			}
-			want = fmt.Sprintf(want, id, id)
+			want := "user:How warm is it in Oslo and Rome?|assistant:I look. [a:1 b-2]|tool:(a:1=4 degrees)|tool:(b-2=17 degrees)"
 			if got := turns(first.Turns); got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}
-			if got := turns(second.Turns); got != want+end || len(second.Tools) != 0 {
+			if got := turns(second.Turns); got != want+"|user:And in Bergen?" || len(second.Tools) != 0 {
 				t.Errorf("got %s with %d tools", got, len(second.Tools))
 			}
 		})

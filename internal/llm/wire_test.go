@@ -191,6 +191,45 @@ func FuzzRemote_Stream(f *testing.F) {
 	})
 }
 
+// FuzzRemote_ToolStream holds that whatever a provider streams, calls are complete, of tools that were offered, and not beside an error.
+func FuzzRemote_ToolStream(f *testing.F) {
+	f.Add([]byte("data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"1\",\"function\":{\"name\":\"weather\",\"arguments\":\"{}\"}}]},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n"), false)
+	f.Add([]byte("data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":{}}},null]}}]}\n\n"), false)
+	f.Add([]byte("data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"tool_use\",\"id\":\"1\",\"name\":\"weather\"}}\n\n"+
+		"data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"{}\"}}\n\n"+
+		"data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\"},\"usage\":{\"output_tokens\":1}}\n\ndata: {\"type\":\"message_stop\"}\n\n"), true)
+	f.Fuzz(func(t *testing.T, body []byte, anthropic bool) {
+		at := llm.Endpoint{Key: llmtest.Key, Base: "http://provider/v1", Model: "m", Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body))}, nil
+		})}
+		open := llm.NewOpenAI
+		if anthropic {
+			open = llm.NewAnthropic
+		}
+		client, err := open(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := llmtest.ToolRequest()
+		req.OnDelta = func(string) {}
+		resp, err := client.Complete(t.Context(), req)
+		if err != nil && (resp.Text != "" || resp.Calls != nil) {
+			t.Errorf("%+v came with %v", resp, err)
+		}
+		ids := map[string]bool{}
+		for _, c := range resp.Calls {
+			var object map[string]any
+			if c.Name != "weather" || ids[c.ID] || c.ID == "" || json.Unmarshal(c.Arguments, &object) != nil || object == nil || len(c.Arguments) > 64<<10 {
+				t.Errorf("the call %+v", c)
+			}
+			ids[c.ID] = true
+		}
+		if len(resp.Calls) > 16 {
+			t.Errorf("%d calls", len(resp.Calls))
+		}
+	})
+}
+
 func saysWhyItStopped(body []byte) bool {
 	for line := range bytes.Lines(body) {
 		var v struct {
