@@ -5,7 +5,7 @@ type expr struct {
 	folded constant // what it is known to be, once fold has been asked
 }
 
-func (*expr) exprNode() {}
+func (*expr) family() family { return ofExpr }
 
 // The expressions.
 type (

@@ -40,7 +40,7 @@ func (e *expr) constant() *constant { return &e.folded }
 
 // fold returns what e is known to be. It remembers that in e.
 func fold(e Expr) constant {
-	memo := e.(interface{ constant() *constant }).constant()
+	memo := e.constant()
 	if memo.state == unasked {
 		memo.state = unknown
 		*memo = foldNew(e)
@@ -176,8 +176,11 @@ func join(x, y constant) constant {
 // foldLocals finds the locals that have one known value.
 func foldLocals(f *File) {
 	Inspect(f, func(n Node) bool {
+		if n.family() == ofType {
+			return false
+		}
 		switch n := n.(type) {
-		case Type, *TypeFunctionStat:
+		case *TypeFunctionStat:
 			return false
 		case *LocalStat:
 			many := manyResults(n.Values)
