@@ -131,7 +131,7 @@ type Generic struct {
 // Expr is an expression.
 type Expr interface {
 	Node
-	constant() *constant
+	memo() **constant
 }
 
 // Stat is a statement.

@@ -2,7 +2,7 @@ package luau
 
 type expr struct {
 	node
-	folded constant // what it is known to be, once fold has been asked
+	folded *constant // what it is known to be, once fold has been asked
 }
 
 func (*expr) family() family { return ofExpr }
