@@ -57,7 +57,7 @@ func run() error {
 	rounds := flag.Int("rounds", 3, "rounds of each measurement")
 	scale := flag.Float64("scale", 1, "size of the workloads")
 	asJSON := flag.Bool("json", false, "print JSON")
-	only := flag.String("only", "", "one of submit, lives, http, latency, recorder, roles, durable, channels")
+	only := flag.String("only", "", "one of submit, lives, http, latency, recorder, roles, durable, channels, luau")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of the run to this file")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -100,7 +100,7 @@ func run() error {
 		name string
 		run  func(context.Context) error
 	}{
-		{"submit", b.submit}, {"lives", b.lives}, {"http", b.http}, {"latency", b.latency}, {"recorder", b.recorder}, {"roles", b.roles}, {"durable", b.durable}, {"channels", b.channels},
+		{"submit", b.submit}, {"lives", b.lives}, {"http", b.http}, {"latency", b.latency}, {"recorder", b.recorder}, {"roles", b.roles}, {"durable", b.durable}, {"channels", b.channels}, {"luau", b.luau},
 	} {
 		if *only != "" && *only != part.name {
 			continue

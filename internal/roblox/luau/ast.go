@@ -19,11 +19,23 @@ func (s Span) Text(source string) string { return source[s.Start.Offset:s.End.Of
 type Node interface {
 	// Span returns where the node stands. The spans of its parts lie within it.
 	Span() Span
+	family() family
 }
 
 type node struct{ span Span }
 
-func (n *node) Span() Span { return n.span }
+func (n *node) Span() Span     { return n.span }
+func (n *node) family() family { return ofOther }
+
+// family tells statements, expressions and types apart, faster than by their interfaces.
+type family uint8
+
+const (
+	ofOther family = iota
+	ofStat
+	ofExpr
+	ofType
+)
 
 // File is a whole source text.
 type File struct {
@@ -119,7 +131,7 @@ type Generic struct {
 // Expr is an expression.
 type Expr interface {
 	Node
-	exprNode()
+	memo() **constant
 }
 
 // Stat is a statement.

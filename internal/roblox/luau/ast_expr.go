@@ -2,10 +2,10 @@ package luau
 
 type expr struct {
 	node
-	folded constant // what it is known to be, once fold has been asked
+	folded *constant // what it is known to be, once fold has been asked
 }
 
-func (*expr) exprNode() {}
+func (*expr) family() family { return ofExpr }
 
 // The expressions.
 type (

@@ -2,7 +2,8 @@ package luau
 
 type stat struct{ node }
 
-func (*stat) statNode() {}
+func (*stat) statNode()      {}
+func (*stat) family() family { return ofStat }
 
 // The statements.
 type (

@@ -2,7 +2,8 @@ package luau
 
 type typ struct{ node }
 
-func (*typ) typeNode() {}
+func (*typ) typeNode()      {}
+func (*typ) family() family { return ofType }
 
 // The types and packs.
 type (

@@ -78,8 +78,11 @@ func (c *compiler) fail(n Node, format string, args ...any) {
 // functions goes through the functions in n, inner ones first.
 func (c *compiler) functions(n Node) {
 	Inspect(n, func(n Node) bool {
+		if n.family() == ofType {
+			return false
+		}
 		switch n := n.(type) {
-		case Type, *TypeFunctionStat, *Attribute:
+		case *TypeFunctionStat, *Attribute:
 			return false
 		case *FunctionExpr:
 			c.functions(n.Body)

@@ -130,7 +130,7 @@ func (c *compiler) expr(e Expr, target int, temp bool) {
 	case *FunctionExpr:
 		c.functionExpr(e)
 	case *TableExpr:
-		c.tableExpr(e, target, temp)
+		c.tableExpr(e, temp)
 	case *UnaryExpr:
 		c.auto(e.X)
 	case *BinaryExpr:
@@ -155,12 +155,10 @@ func (c *compiler) call(e Expr, n int, targetTop bool) {
 		args, callee, self = e.Args, e.X, 1
 	}
 	count := max(1+self+len(args), n)
-	regs := 0
-	if targetTop {
-		regs = c.alloc(e, count-n) - n
-	} else {
-		regs = c.alloc(e, count)
+	if !targetTop {
+		n = 0
 	}
+	regs := c.alloc(e, count-n) - n
 	if _, ok := c.local(callee); self == 0 || !ok {
 		c.exprTop(callee, regs)
 	}
@@ -198,12 +196,12 @@ func (c *compiler) functionExpr(f *FunctionExpr) {
 	}
 }
 
-func (c *compiler) tableExpr(e *TableExpr, target int, temp bool) {
+func (c *compiler) tableExpr(e *TableExpr, temp bool) {
 	if len(e.Items) == 0 {
 		return
 	}
 	if !temp {
-		target = c.alloc(e, 1)
+		c.alloc(e, 1)
 	}
 	array := 0
 	for _, item := range e.Items {

@@ -35,18 +35,22 @@ func numeric(v float64) constant { return constant{state: isNumber, truth: true,
 func textual(s string) constant {
 	return constant{state: isString, truth: true, number: float64(len(s)), text: s}
 }
-func longText(n float64) constant   { return constant{state: isLongString, truth: true, number: n} }
-func (e *expr) constant() *constant { return &e.folded }
+func longText(n float64) constant { return constant{state: isLongString, truth: true, number: n} }
+func (e *expr) memo() **constant  { return &e.folded }
 
 // fold returns what e is known to be. It remembers that in e.
 func fold(e Expr) constant {
-	memo := e.(interface{ constant() *constant }).constant()
-	if memo.state == unasked {
-		memo.state = unknown
-		*memo = foldNew(e)
+	memo := e.memo()
+	if *memo == nil {
+		*memo = &notKnown
+		if c := foldNew(e); c.known() {
+			*memo = &c
+		}
 	}
-	return *memo
+	return **memo
 }
+
+var notKnown = constant{state: unknown}
 
 func foldNew(e Expr) constant {
 	switch e := e.(type) {
@@ -176,8 +180,11 @@ func join(x, y constant) constant {
 // foldLocals finds the locals that have one known value.
 func foldLocals(f *File) {
 	Inspect(f, func(n Node) bool {
+		if n.family() == ofType {
+			return false
+		}
 		switch n := n.(type) {
-		case Type, *TypeFunctionStat:
+		case *TypeFunctionStat:
 			return false
 		case *LocalStat:
 			many := manyResults(n.Values)

@@ -121,7 +121,10 @@ func (p *parser) exprStat() Stat {
 }
 
 func (p *parser) inLoop(word string, start Pos) {
-	if p.function().loops == 0 && !(p.rules.breakAnywhere && word == "break") {
+	if p.rules.breakAnywhere && word == "break" {
+		return
+	}
+	if p.function().loops == 0 {
 		p.failAt(p.from(start), "'%s' must stand in a loop of the same function", word)
 	}
 }
@@ -237,17 +240,6 @@ func (p *parser) forRange(start Pos, v binding) Stat {
 	s.Var = p.declare(v.name, v.typ, Loop, false)
 	s.Body = p.body(&open)
 	p.undeclare(n)
-	s.span = p.from(start)
-	return s
-}
-
-func (p *parser) returnStat() Stat {
-	s := &ReturnStat{}
-	start := p.tok.span.Start
-	p.next()
-	if !p.blockEnds() && !p.at(";") {
-		s.Values = p.exprs()
-	}
 	s.span = p.from(start)
 	return s
 }

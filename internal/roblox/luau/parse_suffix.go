@@ -172,3 +172,14 @@ func (p *parser) compoundStat(target Expr) Stat {
 	value := p.expr(0)
 	return &CompoundAssignStat{stat{node{p.from(target.Span().Start)}}, op, target, value}
 }
+
+func (p *parser) returnStat() Stat {
+	s := &ReturnStat{}
+	start := p.tok.span.Start
+	p.next()
+	if !p.blockEnds() && !p.at(";") {
+		s.Values = p.exprs()
+	}
+	s.span = p.from(start)
+	return s
+}

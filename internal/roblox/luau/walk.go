@@ -12,6 +12,19 @@ func (w *walker) node(n Node) {
 	if !w.f(n) {
 		return
 	}
+	switch n.family() {
+	case ofStat:
+		w.statement(n)
+	case ofExpr:
+		w.expression(n)
+	case ofType:
+		w.types(n)
+	case ofOther:
+		w.other(n)
+	}
+}
+
+func (w *walker) other(n Node) {
 	switch n := n.(type) {
 	case *File:
 		w.node(n.Body)
@@ -21,12 +34,6 @@ func (w *walker) node(n Node) {
 		w.exprs(n.Args)
 	case *Generic:
 		w.typ(n.Default)
-	case Stat:
-		w.statement(n)
-	case Expr:
-		w.expression(n)
-	case Type:
-		w.types(n)
 	}
 }
 
@@ -60,7 +67,7 @@ func (w *walker) typeList(list []Type) {
 	}
 }
 
-func (w *walker) statement(s Stat) {
+func (w *walker) statement(s Node) {
 	switch s := s.(type) {
 	case *Block:
 		for _, inner := range s.Stats {

@@ -1,6 +1,6 @@
 package luau
 
-func (w *walker) expression(e Expr) {
+func (w *walker) expression(e Node) {
 	switch e := e.(type) {
 	case *InterpExpr:
 		w.exprs(e.Exprs)
@@ -59,7 +59,7 @@ func (w *walker) function(f *FunctionExpr) {
 	w.node(f.Body)
 }
 
-func (w *walker) types(t Type) {
+func (w *walker) types(t Node) {
 	switch t := t.(type) {
 	case *NamedType:
 		w.typeList(t.Args)
