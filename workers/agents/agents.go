@@ -7,6 +7,8 @@ import (
 
 	"github.com/toolboxai/orchestrator/internal/llm"
 	"github.com/toolboxai/orchestrator/workers"
+	"github.com/toolboxai/orchestrator/workers/agents/analytics"
+	"github.com/toolboxai/orchestrator/workers/agents/asset"
 	"github.com/toolboxai/orchestrator/workers/agents/content"
 	"github.com/toolboxai/orchestrator/workers/agents/quiz"
 	"github.com/toolboxai/orchestrator/workers/agents/script"
@@ -22,6 +24,8 @@ func All(client llm.Client) ([]workers.Agent, error) {
 		quiz.New,
 		terrain.New,
 		script.New,
+		asset.New,
+		analytics.New,
 	} {
 		agent, err := open(client)
 		if err != nil {

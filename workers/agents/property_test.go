@@ -138,6 +138,7 @@ func TestComposer_PassesEveryRule(t *testing.T) {
 	t.Parallel()
 	for kind, inputs := range map[string]*rapid.Generator[map[string]any]{
 		"content": contentInput(), "quiz": quizInput(), "terrain": terrainInput(), "script": scriptInput(),
+		"roblox_asset": assetInput(), "roblox_analytics": analyticsInput(),
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

@@ -59,6 +59,10 @@ func checkResult(t failer, kind string, input, result json.RawMessage) {
 		checkTerrain(t, input, result)
 	case "script":
 		checkScript(t, input, result)
+	case "roblox_asset":
+		checkAsset(t, input, result)
+	case "roblox_analytics":
+		checkAnalytics(t, input, result)
 	}
 }
 

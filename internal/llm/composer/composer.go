@@ -39,15 +39,17 @@ func New() *Composer {
 	}
 	c := &Composer{bank: b}
 	c.writer = map[string]func(json.RawMessage) (any, error){
-		"content.outline":    with(c.contentOutline),
-		"content.draft":      with(c.contentDraft),
-		"content.assessment": with(c.contentAssessment),
-		"quiz.outline":       with(c.quizOutline),
-		"quiz.draft":         with(c.quizDraft),
-		"terrain.outline":    with(c.terrainOutline),
-		"terrain.draft":      with(c.terrainDraft),
-		"script.outline":     with(c.scriptOutline),
-		"script.draft":       with(c.scriptDraft),
+		"content.outline":         with(c.contentOutline),
+		"content.draft":           with(c.contentDraft),
+		"content.assessment":      with(c.contentAssessment),
+		"quiz.outline":            with(c.quizOutline),
+		"quiz.draft":              with(c.quizDraft),
+		"terrain.outline":         with(c.terrainOutline),
+		"terrain.draft":           with(c.terrainDraft),
+		"roblox_analytics.report": with(c.analyticsReport),
+		"roblox_asset.plan":       with(c.assetPlan),
+		"script.outline":          with(c.scriptOutline),
+		"script.draft":            with(c.scriptDraft),
 	}
 	return c
 }
