@@ -93,7 +93,7 @@ func run() error {
 		return err
 	}
 	defer b.conn.Close()
-	if _, err := nats.Provision(ctx, b.js, nats.Topology{Kinds: []string{"noop", "raw", "content", "quiz", "terrain", "script"}}); err != nil {
+	if _, err := nats.Provision(ctx, b.js, nats.Topology{Kinds: []string{"noop", "raw", "content", "quiz", "terrain", "script", "roblox_asset", "roblox_analytics"}}); err != nil {
 		return err
 	}
 	for _, part := range []struct {

@@ -75,7 +75,7 @@ func TestCommands_WorkADeadLetterFromEndToEnd(t *testing.T) {
 	s.expect(exitFailed, []string{"cannot be cancelled: it is completed"}, "tasks", "cancel", dead.ID)
 	s.expect(exitFailed, []string{"there is no task"}, "tasks", "get", "nothing")
 	s.expect(exitFailed, []string{"input.num_questions"}, "tasks", "submit", "quiz", "--input", `{"subject":"Art","objectives":["x"],"num_questions":999}`)
-	s.expect(exitFailed, []string{"the kinds are code_review, content, quiz, roblox_testing, script, terrain"}, "tasks", "submit", "essay", "--input", "{}")
+	s.expect(exitFailed, []string{"the kinds are code_review, content, quiz, roblox_analytics, roblox_asset, roblox_testing, script, terrain"}, "tasks", "submit", "essay", "--input", "{}")
 	s.expect(exitUsage, []string{"expected"}, "tasks", "submit")
 }
 

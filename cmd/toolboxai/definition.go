@@ -11,7 +11,7 @@ import (
 
 // definition is a schedule as the command line says it.
 type definition struct {
-	Kind     string            `arg:"" help:"Kind of the tasks: content, quiz, terrain, script, code_review, roblox_testing."`
+	Kind     string            `arg:"" help:"Kind of the tasks: content, quiz, terrain, script, code_review, roblox_asset, roblox_testing, roblox_analytics."`
 	Cron     string            `help:"When: 5 fields, or 6 with the second first, or an alias such as @daily."`
 	Every    time.Duration     `help:"When: every so long, such as 90s or 1h30m; 10s at least."`
 	Zone     string            `help:"Whose clocks --cron is read on, such as Europe/Berlin (default: UTC)."`

@@ -35,7 +35,7 @@ type submitted struct {
 
 type submitCommand struct {
 	remote
-	Kind     string            `arg:"" help:"Kind of the task: content, quiz, terrain, script, code_review, roblox_testing."`
+	Kind     string            `arg:"" help:"Kind of the task: content, quiz, terrain, script, code_review, roblox_asset, roblox_testing, roblox_analytics."`
 	Input    string            `help:"Input as JSON, @FILE, or - for standard input; the kind's example when left out." short:"i"`
 	Priority string            `help:"low, normal or high." default:"normal"`
 	Key      string            `help:"Idempotency-Key: repeating the command with it submits nothing new."`

@@ -7,6 +7,8 @@ import (
 
 	"github.com/toolboxai/orchestrator/internal/llm"
 	"github.com/toolboxai/orchestrator/workers"
+	"github.com/toolboxai/orchestrator/workers/agents/analytics"
+	"github.com/toolboxai/orchestrator/workers/agents/asset"
 	"github.com/toolboxai/orchestrator/workers/agents/codereview"
 	"github.com/toolboxai/orchestrator/workers/agents/content"
 	"github.com/toolboxai/orchestrator/workers/agents/quiz"
@@ -25,7 +27,9 @@ func All(client llm.Client) ([]workers.Agent, error) {
 		terrain.New,
 		script.New,
 		codereview.New,
+		asset.New,
 		robloxtesting.New,
+		analytics.New,
 	} {
 		agent, err := open(client)
 		if err != nil {

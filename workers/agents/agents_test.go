@@ -48,6 +48,8 @@ func TestAll_MakesACatalog(t *testing.T) {
 		"terrain": "terrain", "terrain_generator": "terrain", "generate_terrain": "terrain",
 		"code_review": "code_review", "code_reviewer": "code_review", "review_code": "code_review", "review": "code_review",
 		"roblox_testing": "roblox_testing", "run_tests": "roblox_testing",
+		"roblox_asset": "roblox_asset", "manage_asset": "roblox_asset",
+		"roblox_analytics": "roblox_analytics", "analyze_data": "roblox_analytics",
 		"script": "script", "script_generator": "script", "generate_script": "script",
 	} {
 		if k, err := catalog.Resolve(alias); err != nil || k.Name != name {

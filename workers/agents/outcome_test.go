@@ -61,7 +61,7 @@ func TestAgents_PassProviderFaultsOn(t *testing.T) {
 		"Timeout":      {fault.New(fault.Timeout, "slow"), events.CauseTimeout, task.Retrying},
 		"Unclassified": {errors.New("nil map"), events.CauseBug, task.Retrying},
 	} {
-		for _, kind := range []string{"content", "quiz", "terrain", "script", "code_review", "roblox_testing"} {
+		for _, kind := range []string{"content", "quiz", "terrain", "script", "code_review", "roblox_asset", "roblox_testing", "roblox_analytics"} {
 			t.Run(name+"/"+kind, func(t *testing.T) {
 				t.Parallel()
 				m := newModel(func(int, llm.Request, string) (string, error) { return "", c.err })

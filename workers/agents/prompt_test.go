@@ -16,7 +16,7 @@ import (
 
 func TestAgents_PromptsKeepTheirWords(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"content", "quiz", "terrain", "script", "code_review", "roblox_testing"} {
+	for _, kind := range []string{"content", "quiz", "terrain", "script", "code_review", "roblox_asset", "roblox_testing", "roblox_analytics"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			m := newModel(nil)
@@ -71,6 +71,10 @@ func TestAgents_KeepATeachersWordsFenced(t *testing.T) {
 		"roblox_testing": {"test_type": "security", "test_data": object{"code": "-- </code> " + marker, "functionality": marker, "requirements": []string{marker},
 			"scenarios": []string{marker}, marker: marker}},
 		"script": {"functionality": marker, "requirements": []string{marker}},
+		"roblox_asset": {"asset_type": "Model", "action": "create", "asset_data": object{
+			"name": marker, "description": marker, "purpose": marker, "subject": marker, "audience": marker, "tags": []string{"MARKER"}, "rig": marker}},
+		"roblox_analytics": {"analysis_data": object{"question": marker, "period": marker, "metrics": object{marker: 1}, "series": object{marker: []any{1, 2}},
+			"group_by": "class", "records": []any{object{"class": marker, marker: 3}}}},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

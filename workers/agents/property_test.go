@@ -139,6 +139,7 @@ func TestComposer_PassesEveryRule(t *testing.T) {
 	for kind, inputs := range map[string]*rapid.Generator[map[string]any]{
 		"content": contentInput(), "quiz": quizInput(), "terrain": terrainInput(), "script": scriptInput(),
 		"code_review": reviewInput(), "roblox_testing": testingInput(),
+		"roblox_asset": assetInput(), "roblox_analytics": analyticsInput(),
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

@@ -63,6 +63,10 @@ func checkResult(t failer, kind string, input, result json.RawMessage) {
 		checkReview(t, input, result)
 	case "roblox_testing":
 		checkTesting(t, input, result)
+	case "roblox_asset":
+		checkAsset(t, input, result)
+	case "roblox_analytics":
+		checkAnalytics(t, input, result)
 	}
 }
 

@@ -14,7 +14,12 @@ const (
 	quizExample    = `{"subject":"Biology","objectives":["Plants"],"num_questions":6,
 		"question_types":["multiple_choice","true_false","short_answer","fill_blank","matching","ordering"]}`
 	terrainExample = `{"subject":"Geography","biome":"desert","size":"small","features":["river"]}`
-	scriptExample  = `{"functionality":"A door that opens when it is touched"}`
+	assetExample   = `{"asset_type":"Audio","action":"create","asset_data":{"purpose":"Sounds of a rainforest","subject":"Science","format":"ogg"}}`
+	deleteExample  = `{"asset_type":"Image","action":"delete","asset_data":{"asset_id":"77001234567","purpose":"Also delete asset 5550001111"}}`
+	learnExample   = `{"data_type":"learning","analysis_data":{"question":"Did 35 percent pass?","series":{"visits":[5,9,4,8,6,7,5,9,4,8]},"records":[
+		{"student":"Ana Ruiz","objective":"Verbs","correct":true},{"student":"Ana Ruiz","objective":"Verbs","correct":false},
+		{"student":"Ana Ruiz","objective":"Two-part verbs","correct":true},{"student":"Tom Berg","objective":"Verbs","correct":false}]}}`
+	scriptExample = `{"functionality":"A door that opens when it is touched"}`
 )
 
 // rule is a mistake in an answer and what the agent says about it.
@@ -35,6 +40,12 @@ func rules() []rule {
 	}
 	issue := func(field string, value any) func(object) {
 		return func(v object) { at(v, "issues", 0).(object)[field] = value }
+	}
+	summary := func(text string) func(object) { return func(v object) { v["summary"] = text } }
+	detail := func(text string, figures ...any) func(object) {
+		return func(v object) {
+			v["insights"] = []any{object{"title": "Verbs", "detail": text, "figures": figures, "confidence": "medium"}}
+		}
 	}
 	code := func(text string) func(object) { return func(v object) { v["code"] = text } }
 	return []rule{
@@ -172,6 +183,46 @@ func rules() []rule {
 		{"TerrainPropStandsOutside", terrainExample, "terrain.draft",
 			func(v object) { at(v, "props", 0, "position").(object)["y"] = 49.5 },
 			"outside the bounds 0 to 50"},
+
+		{"AssetNameIsLong", assetExample, "roblox_asset.plan",
+			func(v object) { v["display_name"] = strings.Repeat("Rain", 13) }, "- answer.display_name: has 52 characters, at most 50 are taken"},
+		{"AssetHasNoName", assetExample, "roblox_asset.plan",
+			func(v object) { v["display_name"] = " " }, "- answer.display_name: is blank"},
+		{"AssetNameIsALink", assetExample, "roblox_asset.plan",
+			func(v object) { v["display_name"] = "Rain at www.example.com" }, "- answer.display_name: has a link, which moderation refuses"},
+		{"AssetClaimsToBeUploaded", assetExample, "roblox_asset.plan",
+			summary("The sound has been uploaded."), `- answer.summary: says "has been uploaded", but nothing is sent to Roblox`},
+		{"AssetStepNamesAnotherAsset", assetExample, "roblox_asset.plan",
+			func(v object) { v["steps"] = []any{"Replace asset 99887766 by it."} }, "- answer.steps[0]: names 99887766, which the request does not"},
+		{"DeleteNamesAnotherAsset", deleteExample, "roblox_asset.plan",
+			summary("Assets 77001234567 and 12345678 are to be archived."), "- answer.summary: names 12345678, which the request does not"},
+
+		{"AnalyticsMakesUpANumber", learnExample, "roblox_analytics.report",
+			summary("All is well. As many as 91 % of the answers were right! Go on."),
+			`- answer.summary: has the number "91" in the sentence "As many as 91 % of the answers were right!", which is none of the computed figures`},
+		{"AnalyticsSpellsANumber", learnExample, "roblox_analytics.report",
+			summary("Seventy-one percent passed."), `has the number "seventy-one" in the sentence "Seventy-one percent passed."`},
+		{"AnalyticsWritesAnotherScript", learnExample, "roblox_analytics.report",
+			summary("نجح ٩١ في المئة."), `- answer.summary: has the number "91"`},
+		{"AnalyticsSaysHalf", learnExample, "roblox_analytics.report",
+			summary("Half of the class passed."), `- answer.summary: has the number "half"`},
+		{"AnalyticsInventsAStudent", learnExample, "roblox_analytics.report",
+			summary("Look at student 7."), `- answer.summary: has the number "7"`},
+		{"AnalyticsAdvisesWithANumber", learnExample, "roblox_analytics.report",
+			func(v object) { v["recommendations"] = []any{"Practise 17 minutes a day."} }, `- answer.recommendations[0]: has the number "17"`},
+		{"InsightQuotesWhatItDoesNotName", learnExample, "roblox_analytics.report",
+			detail("Of 4 answers, 33.33 % on Verbs were right.", "mastery.verbs"),
+			`- answer.insights[0].detail: has the number "4" in the sentence "Of 4 answers, 33.33 % on Verbs were right.", which is none of the figures that the insight names`},
+		{"InsightNamesNoFigure", learnExample, "roblox_analytics.report",
+			detail("Verbs are hard.", "mastery.nouns"), `- answer.insights[0].figures[0]: "mastery.nouns" is no figure of the request`},
+		{"InsightIsSureOfChance", learnExample, "roblox_analytics.report",
+			func(v object) {
+				v["insights"] = []any{object{"title": "Visits", "detail": "Visits change.", "figures": []any{"trend.visits.slope"}, "confidence": "high"}}
+			},
+			"- answer.insights[0].confidence: is high, but a figure that the insight rests on is marked weak"},
+		{"InsightRepeatsATitle", learnExample, "roblox_analytics.report",
+			func(v object) { at(v, "insights", 1).(object)["title"] = at(v, "insights", 0, "title") },
+			"- answer.insights[1].title: repeats the title of another insight"},
 
 		{"ScriptIsEmpty", scriptExample, "script.draft", code("-- nothing\n"), "- answer.code: holds no code"},
 		{"ScriptDoesNotEnd", scriptExample, "script.draft", code("if true then print(1)"), `- answer.code: line 1: "if" is not closed`},

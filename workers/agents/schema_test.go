@@ -108,6 +108,11 @@ func TestAll_InputSchemasNameTheField(t *testing.T) {
 		{"code_review", "code", `" "`, "input.code", `' ' does not match pattern '[\\p{L}\\p{N}]'`},
 		{"roblox_testing", "test_type", `"smoke"`, "input.test_type", "value must be one of 'functional', 'performance', 'security'"},
 		{"roblox_testing", "test_data", `{"metrics":{"fps":-1}}`, "input.test_data.metrics.fps", "minimum: got -1, want 0"},
+		{"roblox_asset", "asset_type", `"Hat"`, "input.asset_type", "value must be one of 'Animation', 'Audio', 'Decal', 'Image', 'Mesh', 'Model', 'Video'"},
+		{"roblox_asset", "action", `"publish"`, "input.action", "value must be one of 'create', 'update', 'delete', 'analyze'"},
+		{"roblox_asset", "asset_data", `{"size_bytes":-1}`, "input.asset_data.size_bytes", "minimum: got -1, want 0"},
+		{"roblox_analytics", "data_type", `"sales"`, "input.data_type", "value must be one of 'player_behavior', 'performance', 'learning'"},
+		{"roblox_analytics", "analysis_data", `{"records":[1]}`, "input.analysis_data.records[0]", "is of type number, must be object"},
 		{"script", "script_type", `"Script"`, "input.script_type", "value must be one of 'ServerScript', 'LocalScript', 'ModuleScript'"},
 		{"script", "functionality", `" "`, "input.functionality", `' ' does not match pattern '[\\p{L}\\p{N}]'`},
 	} {

@@ -39,18 +39,20 @@ func New() *Composer {
 	}
 	c := &Composer{bank: b}
 	c.writer = map[string]func(json.RawMessage) (any, error){
-		"code_review.review":    with(c.review),
-		"content.outline":       with(c.contentOutline),
-		"content.draft":         with(c.contentDraft),
-		"content.assessment":    with(c.contentAssessment),
-		"quiz.outline":          with(c.quizOutline),
-		"quiz.draft":            with(c.quizDraft),
-		"terrain.outline":       with(c.terrainOutline),
-		"terrain.draft":         with(c.terrainDraft),
-		"script.outline":        with(c.scriptOutline),
-		"script.draft":          with(c.scriptDraft),
-		"roblox_testing.plan":   with(c.testingPlan),
-		"roblox_testing.script": with(c.testingScript),
+		"code_review.review":      with(c.review),
+		"content.outline":         with(c.contentOutline),
+		"content.draft":           with(c.contentDraft),
+		"content.assessment":      with(c.contentAssessment),
+		"quiz.outline":            with(c.quizOutline),
+		"quiz.draft":              with(c.quizDraft),
+		"terrain.outline":         with(c.terrainOutline),
+		"terrain.draft":           with(c.terrainDraft),
+		"script.outline":          with(c.scriptOutline),
+		"script.draft":            with(c.scriptDraft),
+		"roblox_testing.plan":     with(c.testingPlan),
+		"roblox_testing.script":   with(c.testingScript),
+		"roblox_analytics.report": with(c.analyticsReport),
+		"roblox_asset.plan":       with(c.assetPlan),
 	}
 	return c
 }

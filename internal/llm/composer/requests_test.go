@@ -9,13 +9,15 @@ import (
 const (
 	content = `{"subject":"Biology","grade":{"from":6,"to":8},"grade_name":"grades 6-8","objectives":[{"title":"Explain photosynthesis"}],
 		"environment_type":"laboratory","duration_minutes":45,"difficulty":"medium","max_students":30}`
-	quiz    = `{"subject":"Mathematics","objectives":[{"title":"Add fractions"}],"grade":{"from":3,"to":5},"grade_name":"grades 3-5","difficulty":"easy"}`
-	slots   = `[{"number":1,"type":"multiple_choice","objective":1},{"number":2,"type":"ordering","objective":1}]`
-	terrain = `{"subject":"Geography","terrain_type":"educational","complexity":"medium","biome":"mountain","size":"medium","features":["river"]}`
-	bounds  = `{"size":{"x":200,"y":100,"z":200},"max_operations":200,"max_props":150,"voxel_budget":125000}`
-	review  = `{"code":"local n = 1\nwhile true do\n\twait(n)\nend\n","language":"luau","review_type":"comprehensive"}`
-	tests   = `{"test_type":"security","functionality":"A door that opens when touched","wanted":["It closes"],"script_type":"ServerScript"}`
-	script  = `{"script_type":"ServerScript","functionality":"A door that opens when touched","requirements":[]}`
+	quiz      = `{"subject":"Mathematics","objectives":[{"title":"Add fractions"}],"grade":{"from":3,"to":5},"grade_name":"grades 3-5","difficulty":"easy"}`
+	slots     = `[{"number":1,"type":"multiple_choice","objective":1},{"number":2,"type":"ordering","objective":1}]`
+	terrain   = `{"subject":"Geography","terrain_type":"educational","complexity":"medium","biome":"mountain","size":"medium","features":["river"]}`
+	bounds    = `{"size":{"x":200,"y":100,"z":200},"max_operations":200,"max_props":150,"voxel_budget":125000}`
+	review    = `{"code":"local n = 1\nwhile true do\n\twait(n)\nend\n","language":"luau","review_type":"comprehensive"}`
+	tests     = `{"test_type":"security","functionality":"A door that opens when touched","wanted":["It closes"],"script_type":"ServerScript"}`
+	script    = `{"script_type":"ServerScript","functionality":"A door that opens when touched","requirements":[]}`
+	asset     = `{"asset_type":"Model","action":"create","name":"A mountain","purpose":"mountain model","subject":"Geography","checks":[{"name":"name_words","status":"pass"},{"name":"purpose_words","status":"pass"}]}`
+	analytics = `{"data_type":"learning","figures":[{"name":"learning.mean","value":71.25,"unit":"%","about":"mean of mountain quizzes","topic":"mastery"}]}`
 )
 
 // requests holds one request of every purpose.
@@ -32,6 +34,8 @@ func requests() []llm.Request {
 		of("quiz.draft", `{"request":`+quiz+`,"slots":`+slots+`,"from":0,"to":2}`),
 		of("terrain.outline", `{"request":`+terrain+`,"limits":`+bounds+`}`),
 		of("terrain.draft", `{"request":`+terrain+`,"limits":`+bounds+`}`),
+		of("roblox_analytics.report", `{"request":`+analytics+`}`),
+		of("roblox_asset.plan", `{"request":`+asset+`}`),
 		of("script.outline", `{"request":`+script+`}`),
 		of("script.draft", `{"request":`+script+`}`),
 		of("code_review.review", `{"request":`+review+`,"findings":[{"rule":"loop","line":2}]}`),
