@@ -187,6 +187,10 @@ func (c *checker) memberOf(object, key value, x luau.Expr) values {
 		return c.ofGame(key)
 	case service, instance, player:
 		return ofInstance(object, key)
+	case computed:
+		if key.kind == client {
+			return of(client)
+		}
 	case instances:
 		return one(value{kind: instance, from: object.from})
 	case client:
@@ -219,7 +223,11 @@ func (c *checker) ofGame(key value) values {
 
 func ofInstance(object, key value) values {
 	if key.kind != text {
-		return one(value{kind: instance, from: object.from&ofScript | clientMark(key)})
+		from := object.from & (ofScript | clientSent)
+		if key.kind == client {
+			from |= clientSent
+		}
+		return one(value{kind: instance, from: from})
 	}
 	switch key.text {
 	case "Parent":
@@ -246,13 +254,6 @@ func ofInstance(object, key value) values {
 		from |= ofScript
 	}
 	return one(value{kind: instance, from: from})
-}
-
-func clientMark(key value) traits {
-	if key.kind == client {
-		return clientSent
-	}
-	return 0
 }
 
 // ofTable returns what an own table holds under a key: by its constructor and by what the file writes to fields of that name.

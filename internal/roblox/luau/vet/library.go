@@ -28,7 +28,7 @@ func written(v value) (string, bool) {
 func (c *checker) callGlobal(path string, e *luau.CallExpr) values {
 	args := make([]values, 0, len(e.Args))
 	for _, a := range e.Args[:min(len(e.Args), 64)] {
-		args = append(args, c.eval(a))
+		args = append(args, c.resultOf(strings.TrimPrefix(path, "string."), c.eval(a)))
 	}
 	arg := func(i int) values {
 		if i < len(args) {

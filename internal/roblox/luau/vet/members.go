@@ -91,6 +91,12 @@ func (c *checker) assignedCode(n luau.Expr) bool {
 // computedAccess checks x[key] with a key that the source does not show.
 func (c *checker) computedAccess(n *luau.IndexExpr) {
 	object, key := c.eval(n.X), c.eval(n.Index)
+	if object.has(game) {
+		if _, plain := luau.StringValue(n.Index); !plain {
+			c.because("computed-access", n.Span(), "which service is reached is computed when the script runs")
+		}
+		return
+	}
 	if object.only(table) || key.only(text, number) && !key.secret() {
 		return
 	}
@@ -98,8 +104,6 @@ func (c *checker) computedAccess(n *luau.IndexExpr) {
 	call, called := where.(*luau.CallExpr)
 	called = called && call.Func == self
 	switch {
-	case object.has(game):
-		c.because("computed-access", n.Span(), "which service is reached is computed when the script runs")
 	case key.secret():
 		c.add("computed-access", n.Span())
 	case called && !key.has(client) && (object.has(service) || object.has(instance) || c.methodByName(n, call)):
@@ -125,7 +129,7 @@ func takesName(method string) bool {
 // callRules checks a call.
 func (c *checker) callRules(n *luau.CallExpr) {
 	f := c.eval(n.Func)
-	if f.has(client) {
+	if f.has(client) || f.trait(clientSent) {
 		c.because("client-commands", n.Span(), "a function or method that a client names is called")
 	}
 	if len(n.Args) == 0 {
