@@ -179,10 +179,12 @@ func numberValue(text string) (float64, bool) {
 
 // wholeNumber reads digits of a base. What needs more than 64 bits is as large as these can say.
 func wholeNumber(digits string, base int) (float64, bool) {
-	v, err := strconv.ParseUint(digits, base, 64)
-	if err != nil && !isRange(err) {
-		return 0, false
+	for _, c := range digits {
+		if _, err := strconv.ParseUint(string(c), base, 8); err != nil {
+			return 0, false
+		}
 	}
+	v, _ := strconv.ParseUint(digits, base, 64) // the largest when it is out of range
 	return float64(v), true
 }
 
