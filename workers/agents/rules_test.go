@@ -171,19 +171,20 @@ func rules() []rule {
 			"outside the bounds 0 to 50"},
 
 		{"ScriptIsEmpty", scriptExample, "script.draft", code("-- nothing\n"), "- answer.code: holds no code"},
-		{"ScriptDoesNotEnd", scriptExample, "script.draft", code("if true then print(1)"), `- answer.code: line 1: "if" is not closed`},
+		{"ScriptDoesNotEnd", scriptExample, "script.draft", code("if true then print(1)"),
+			"- answer.code: line 2, column 1: the source does not parse: "},
 		{"ScriptRunsText", scriptExample, "script.draft", code(`loadstring("x")()`),
-			"- answer.code: line 1: loadstring is not allowed: it runs or rewires code at run time"},
-		{"ScriptReachesOutside", scriptExample, "script.draft", code("\nlocal h = game:GetService('HttpService')"),
-			"- answer.code: line 2: HttpService is not allowed: it reaches outside the place"},
+			"- answer.code: line 1, column 1: loadstring: it runs text as code, which nobody has read; write the code as functions (loadstring)"},
+		{"ScriptReachesOutside", scriptExample, "script.draft", code("\nlocal h = game:GetService('HttpService') h:GetAsync('x')"),
+			"- answer.code: line 2, column 42: it sends data out of the place or fetches what nobody has read; leave requests out"},
 		{"ScriptRequiresAnAsset", scriptExample, "script.draft", code("require(123456)"),
-			"- answer.code: line 1: require of an asset id is not allowed: it runs code of others"},
+			"- answer.code: line 1, column 1: it loads and runs code of a stranger, which can change at any time; put a ModuleScript into the place"},
 		{"ScriptHasNoName", scriptExample, "script.draft",
 			func(v object) { v["name"] = "日本" }, `- answer.name: is "日本", must hold letters from A to Z`},
 		{"ModuleReturnsNothing", `{"functionality":"A door","script_type":"ModuleScript"}`, "script.draft", code("local M = {}"),
-			"- answer.code: returns nothing at its end, as a ModuleScript must"},
+			"- answer.code: does not return one value at its end, as a ModuleScript must"},
 		{"ClientNamesTheServer", `{"functionality":"A quiz","script_type":"LocalScript"}`, "script.draft", code("local s = game.ServerStorage"),
-			"- answer.code: line 1: ServerStorage exists on the server only, and this is a LocalScript"},
+			"- answer.code: line 1, column 11: ServerStorage exists on the server only, and this is a LocalScript"},
 	}
 }
 

@@ -20,6 +20,9 @@ func (c *checker) literal(s string, n luau.Expr) {
 	if blob(s) || binary(s) {
 		c.add("encoded-data", n.Span())
 	}
+	if lookAlike(s) {
+		c.because("invisible-text", n.Span(), "a word mixes letters of two alphabets that look the same")
+	}
 	if escapedLetters(n.Span().Text(c.source)) >= minEscapes {
 		c.add("escaped-text", n.Span())
 	}

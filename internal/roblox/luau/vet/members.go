@@ -1,6 +1,7 @@
 package vet
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/toolboxai/orchestrator/internal/roblox/luau"
@@ -187,6 +188,9 @@ func (c *checker) methodRules(n *luau.MethodCallExpr) {
 	}
 	if takesName(name) && arg.secret() && !object.only(table) {
 		c.because("computed-access", n.Span(), "the name that is looked for is decoded when the script runs")
+	}
+	if takesName(name) && slices.ContainsFunc(arg, func(v value) bool { return v.kind == text && fullWidth(v.text) }) {
+		c.because("invisible-text", n.Span(), "letters of double width are taken for others")
 	}
 	c.clientMethod(n)
 	c.heartbeat(n)
