@@ -11,7 +11,9 @@ const minAccount = 1000
 
 // account checks a comparison for one that singles out a person's account.
 func (c *checker) account(n *luau.BinaryExpr) {
-	if n.Op != "==" && n.Op != "~=" {
+	switch n.Op {
+	case "==", "~=", "<", "<=", ">", ">=":
+	default:
 		return
 	}
 	x, y := c.eval(n.X), c.eval(n.Y)

@@ -105,7 +105,8 @@ func escapedLetters(literal string) int {
 
 // escape reads the number behind a backslash.
 func escape(s string) (code int, ok bool) {
-	base, digits := 10, s
+	var digits string
+	base := 10
 	switch {
 	case s[0] == 'x' && len(s) > 2:
 		base, digits = 16, s[1:3]

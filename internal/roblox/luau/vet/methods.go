@@ -41,6 +41,8 @@ func (c *checker) methodOn(object value, name string, args []luau.Expr) values {
 		return c.ownMethod(object, name)
 	case client:
 		return of(client)
+	case userName:
+		return of(userName)
 	case game, service, instance, player:
 		return c.instanceMethod(object, name, key, args)
 	}
