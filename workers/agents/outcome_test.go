@@ -98,7 +98,7 @@ func TestAgents_RepairOverTheWire(t *testing.T) {
 	if got.State != task.Completed || !strings.Contains(string(got.Result), "print(1)") || got.Usage.Calls != 3 {
 		t.Fatalf("state %s: %+v, usage %+v, result %s", got.State, got.Failure, got.Usage, got.Result)
 	}
-	if repair := server.Calls()[2].Prompt; !strings.Contains(repair, `- answer.code: line 1: "if" is not closed`) {
+	if repair := server.Calls()[2].Prompt; !strings.Contains(repair, "- answer.code: line 2, column 1: the source does not parse: ") {
 		t.Errorf("the repair prompt: %s", repair)
 	}
 }

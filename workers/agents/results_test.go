@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/toolboxai/orchestrator/internal/roblox/luau/vet"
 	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/workers"
-	"github.com/toolboxai/orchestrator/workers/agents/luau"
 )
 
 var letter = regexp.MustCompile(`[\p{L}\p{N}]`)
@@ -260,7 +260,14 @@ func checkScript(t failer, input, result json.RawMessage) {
 	in := decode[struct {
 		ScriptType string `json:"script_type"`
 	}](t, input)
-	out := decode[struct{ Name, Type, Code string }](t, result)
+	out := decode[struct {
+		Name, Type, Code string
+		Findings         []any
+		Score            float64 `json:"quality_score"`
+	}](t, result)
+	if len(out.Findings) > 0 || out.Score < 0.5 || out.Score > 1 {
+		t.Fatalf("quality score %v, findings %v", out.Score, out.Findings)
+	}
 	if in.ScriptType != "" && out.Type != in.ScriptType || in.ScriptType == "" && out.Type != "ServerScript" {
 		t.Fatalf("a %q was asked for, a %q came", in.ScriptType, out.Type)
 	}
@@ -270,13 +277,10 @@ func checkScript(t failer, input, result json.RawMessage) {
 	checkLuau(t, out.Code)
 }
 
+// checkLuau has the composer's scripts parse, with nothing to deny and nothing to look at.
 func checkLuau(t failer, code string) {
 	t.Helper()
-	tokens, problem := luau.Tokens(code)
-	if problem != nil {
-		t.Fatalf("%v in\n%s", problem, code)
-	}
-	if problems := append(luau.Balanced(tokens), luau.Forbidden(tokens)...); len(problems) > 0 {
-		t.Fatalf("%v in\n%s", problems, code)
+	if findings := vet.Check(code, vet.Server); len(findings) > 0 {
+		t.Fatalf("%v in\n%s", findings, code)
 	}
 }

@@ -61,7 +61,7 @@ func recipes() []recipe {
 		{
 			file: "daynight", name: "DayNightScript", words: stems("day night daylight sun sunrise sunset"),
 			about: "A cycle of day and night with light that follows the sun.",
-			parts: []string{"The hour of the place, moved on with each frame", "Brightness by the height of the sun"},
+			parts: []string{"The hour of the place, moved on ten times a second", "Brightness by the height of the sun"},
 			notes: []string{"The clock runs on the server, so all players see the same hour."},
 		},
 		{

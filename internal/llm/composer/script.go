@@ -106,9 +106,12 @@ func (c *Composer) code(r recipe, req scriptRequest) string {
 	return head + "local Module = {}\n\n-- start sets everything up. Call it once, on the server.\nfunction Module.start()\n" + inner + "\nend\n\nreturn Module\n"
 }
 
-// oneLine makes a text fit for a comment.
+// oneLine makes a text fit for a comment: on one line, without characters that are not seen or turn the text round.
 func oneLine(s string) string {
-	return clip(strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " "), 200)
+	return clip(strings.Join(strings.FieldsFunc(s, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r >= 0xe0000 && r <= 0xe0fff ||
+			r == 0x3164 // a letter without a shape
+	}), " "), 200)
 }
 
 // luauString returns s as a Luau string literal.

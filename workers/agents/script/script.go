@@ -1,5 +1,5 @@
-// Package script is the agent for Luau scripts: an approach, then the code, then checks that no dangerous thing is named and
-// every block is closed.
+// Package script is the agent for Luau scripts: an approach, then the code, which is parsed and held against the rules for safe scripts. What
+// they deny goes back to the model once; what they flag stands in the result.
 package script
 
 import (
@@ -27,7 +27,7 @@ func New(client llm.Client) (workers.Agent, error) {
 		Name:        "script",
 		Aliases:     []string{"script_generator", "generate_script"},
 		Title:       "Script",
-		Description: "Writes a Luau script for Roblox and checks it for dangerous calls and unclosed blocks.",
+		Description: "Writes a Luau script for Roblox and checks its syntax and what it reaches and does.",
 		Routes:      []string{"/agents/script/generate"},
 	}, func(ctx context.Context, run *workers.Run, author *ask.Author, in Input) (Result, error) {
 		return agent{author}.work(ctx, run, in)
@@ -82,16 +82,6 @@ type Draft struct {
 	SecurityNotes []string `json:"security_notes"`
 }
 
-// Result is a script, as output.schema.json describes it.
-type Result struct {
-	Name          string   `json:"name"`
-	Type          string   `json:"type"`
-	Code          string   `json:"code"`
-	Dependencies  []string `json:"dependencies"`
-	Description   string   `json:"description"`
-	SecurityNotes []string `json:"security_notes"`
-}
-
 type (
 	outlineInput struct {
 		Request Request `json:"request"`
@@ -123,12 +113,4 @@ func (a agent) work(ctx context.Context, run *workers.Run, in Input) (Result, er
 	}
 	run.Progress(ctx, 95, "Checking the script")
 	return assemble(req, draft), nil
-}
-
-func assemble(req Request, d Draft) Result {
-	checked := "Checked: no forbidden service or call is named, and all blocks are closed. Read the script before you publish it."
-	return Result{
-		Name: d.Name, Type: req.ScriptType, Code: d.Code, Dependencies: d.Dependencies, Description: d.Description,
-		SecurityNotes: append(d.SecurityNotes, checked),
-	}
 }

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/toolboxai/orchestrator/workers/agents/luau"
+	"github.com/toolboxai/orchestrator/internal/roblox/luau"
 )
 
 // prelude holds the functions that the generated script calls.

@@ -8,9 +8,10 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/toolboxai/orchestrator/internal/llm/composer"
+	"github.com/toolboxai/orchestrator/internal/roblox/luau"
+	"github.com/toolboxai/orchestrator/internal/roblox/luau/vet"
 	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/workers"
-	"github.com/toolboxai/orchestrator/workers/agents/luau"
 	"github.com/toolboxai/orchestrator/workers/agents/terrain"
 	"github.com/toolboxai/orchestrator/workers/workerstest"
 )
@@ -31,20 +32,11 @@ func TestTerrain_QuotesEveryTextInItsLuau(t *testing.T) {
 			rt.Fatal(err)
 		}
 		result := run(t, agent, raw)
-		code := tokens(t, result)
-		if problems := append(luau.Forbidden(code), luau.Balanced(code)...); len(problems) > 0 || len(code) < 1000 {
-			rt.Fatalf("%v in\n%s", problems, result.Luau)
+		file, err := luau.Parse(result.Luau)
+		if findings := vet.Check(result.Luau, vet.Server); err != nil || len(findings) > 0 || file.Tokens < 1000 {
+			rt.Fatalf("%v, %v in\n%s", err, findings, result.Luau)
 		}
 	})
-}
-
-func tokens(t *testing.T, r terrain.Result) []luau.Token {
-	t.Helper()
-	out, problem := luau.Tokens(r.Luau)
-	if problem != nil {
-		t.Fatalf("%v in\n%s", problem, r.Luau)
-	}
-	return out
 }
 
 func run(t *testing.T, agent workers.Agent, input json.RawMessage) terrain.Result {

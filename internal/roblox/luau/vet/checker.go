@@ -30,6 +30,9 @@ func newChecker(source string, where Context, file *luau.File, r *report) *check
 	for _, n := range c.tree.order {
 		c.collect(n)
 	}
+	for _, v := range c.scopes.Vars { // first, so that what is made of itself is seen from its declaration
+		c.local(v.Local)
+	}
 	return c
 }
 

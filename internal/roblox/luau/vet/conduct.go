@@ -11,7 +11,9 @@ const minAccount = 1000
 
 // account checks a comparison for one that singles out a person's account.
 func (c *checker) account(n *luau.BinaryExpr) {
-	if n.Op != "==" && n.Op != "~=" {
+	switch n.Op {
+	case "==", "~=", "<", "<=", ">", ">=":
+	default:
 		return
 	}
 	x, y := c.eval(n.X), c.eval(n.Y)
@@ -124,39 +126,22 @@ func (c *checker) clientMethod(n *luau.MethodCallExpr) {
 	}
 }
 
-// checkedBefore reports whether the variable from which x begins is looked at in a condition of its function, other than whether it is there.
+// checkedBefore reports whether a variable of which x is made is looked at in a condition before, other than whether it is there.
 func (c *checker) checkedBefore(x luau.Expr, at luau.Node) bool {
-	l := c.localOf(rootOf(x))
-	if l == nil {
-		return false
-	}
-	v := c.scopes.Of(l)
-	if v == nil {
-		return false
-	}
-	for _, use := range v.Uses {
-		if use.Span().Start.Offset < at.Span().Start.Offset && c.examined(use) {
-			return true
+	found := false
+	inspect(x, func(n luau.Node) bool {
+		name, ok := n.(*luau.NameExpr)
+		if !ok || name.Local == nil || found {
+			return !found
 		}
-	}
-	return false
-}
-
-// rootOf returns the innermost x of x.a.b:c().
-func rootOf(e luau.Expr) luau.Expr {
-	for range maxDepth {
-		switch x := luau.Unparen(e).(type) {
-		case *luau.FieldExpr:
-			e = x.X
-		case *luau.IndexExpr:
-			e = x.X
-		case *luau.MethodCallExpr:
-			e = x.X
-		default:
-			return x
+		if v := c.scopes.Of(name.Local); v != nil {
+			for _, use := range v.Uses[:min(len(v.Uses), 64)] {
+				found = found || use.Span().Start.Offset < at.Span().Start.Offset && c.examined(use)
+			}
 		}
-	}
-	return e
+		return !found
+	})
+	return found
 }
 
 // examined reports whether a use of a variable asks what it is: its type, its class, its place or its fields in a condition.

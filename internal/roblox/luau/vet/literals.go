@@ -20,6 +20,9 @@ func (c *checker) literal(s string, n luau.Expr) {
 	if blob(s) || binary(s) {
 		c.add("encoded-data", n.Span())
 	}
+	if lookAlike(s) {
+		c.because("invisible-text", n.Span(), "a word mixes letters of two alphabets that look the same")
+	}
 	if escapedLetters(n.Span().Text(c.source)) >= minEscapes {
 		c.add("escaped-text", n.Span())
 	}
@@ -102,7 +105,8 @@ func escapedLetters(literal string) int {
 
 // escape reads the number behind a backslash.
 func escape(s string) (code int, ok bool) {
-	base, digits := 10, s
+	var digits string
+	base := 10
 	switch {
 	case s[0] == 'x' && len(s) > 2:
 		base, digits = 16, s[1:3]

@@ -1,6 +1,7 @@
 package vet
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/toolboxai/orchestrator/internal/roblox/luau"
@@ -91,6 +92,12 @@ func (c *checker) assignedCode(n luau.Expr) bool {
 // computedAccess checks x[key] with a key that the source does not show.
 func (c *checker) computedAccess(n *luau.IndexExpr) {
 	object, key := c.eval(n.X), c.eval(n.Index)
+	if object.has(game) {
+		if _, plain := luau.StringValue(n.Index); !plain {
+			c.because("computed-access", n.Span(), "which service is reached is computed when the script runs")
+		}
+		return
+	}
 	if object.only(table) || key.only(text, number) && !key.secret() {
 		return
 	}
@@ -98,8 +105,6 @@ func (c *checker) computedAccess(n *luau.IndexExpr) {
 	call, called := where.(*luau.CallExpr)
 	called = called && call.Func == self
 	switch {
-	case object.has(game):
-		c.because("computed-access", n.Span(), "which service is reached is computed when the script runs")
 	case key.secret():
 		c.add("computed-access", n.Span())
 	case called && !key.has(client) && (object.has(service) || object.has(instance) || c.methodByName(n, call)):
@@ -125,7 +130,7 @@ func takesName(method string) bool {
 // callRules checks a call.
 func (c *checker) callRules(n *luau.CallExpr) {
 	f := c.eval(n.Func)
-	if f.has(client) {
+	if f.has(client) || f.trait(clientSent) {
 		c.because("client-commands", n.Span(), "a function or method that a client names is called")
 	}
 	if len(n.Args) == 0 {
@@ -183,6 +188,9 @@ func (c *checker) methodRules(n *luau.MethodCallExpr) {
 	}
 	if takesName(name) && arg.secret() && !object.only(table) {
 		c.because("computed-access", n.Span(), "the name that is looked for is decoded when the script runs")
+	}
+	if takesName(name) && slices.ContainsFunc(arg, func(v value) bool { return v.kind == text && fullWidth(v.text) }) {
+		c.because("invisible-text", n.Span(), "letters of double width are taken for others")
 	}
 	c.clientMethod(n)
 	c.heartbeat(n)

@@ -34,13 +34,15 @@ func (c *checker) methodOn(object value, name string, args []luau.Expr) values {
 	case text, computed, decoded:
 		rest := []values{one(object)}
 		for _, a := range args {
-			rest = append(rest, c.eval(a))
+			rest = append(rest, c.resultOf(name, c.eval(a)))
 		}
 		return stringCall(name, rest)
 	case table:
 		return c.ownMethod(object, name)
 	case client:
 		return of(client)
+	case userName:
+		return of(userName)
 	case game, service, instance, player:
 		return c.instanceMethod(object, name, key, args)
 	}
@@ -61,6 +63,14 @@ func (c *checker) servicesOf(names values) values {
 		}
 	}
 	return out
+}
+
+// resultOf returns what a function that is handed to gsub puts in, and other arguments as they are.
+func (c *checker) resultOf(method string, arg values) values {
+	if f, ok := arg.constant(function); ok && method == "gsub" {
+		return c.returned(f.expr.(*luau.FunctionExpr))
+	}
+	return arg
 }
 
 // ownMethod returns what a method of an own table hands back.

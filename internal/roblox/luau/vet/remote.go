@@ -48,7 +48,7 @@ func (c *checker) remoteHandler(f *luau.FunctionExpr) {
 		if i == 0 || v == nil || len(v.Uses) == 0 || c.validated(v.Uses[0]) {
 			continue
 		}
-		c.because("unvalidated-remote", p.Span(), "what a client sends as "+p.Name+" is used before it is checked, and a changed client can send anything")
+		c.because("unvalidated-remote", p.Span(), "what a client sends as "+p.Name[:min(len(p.Name), 60)]+" is used before it is checked, and a changed client can send anything")
 	}
 	if !f.Vararg {
 		return

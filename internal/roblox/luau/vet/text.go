@@ -63,10 +63,8 @@ func blankRun(line string) int {
 	return -1
 }
 
-// oddRune returns where a line has a character that is not seen, that turns the text round, or that is taken for another, or -1.
+// oddRune returns where a line has a character that is not seen, or that turns the text round, or -1.
 func oddRune(line string, firstLine bool) (int, string) {
-	var word []rune
-	start := 0
 	var before rune
 	for i, r := range line {
 		_, width := utf8.DecodeRuneInString(line[i:])
@@ -82,24 +80,8 @@ func oddRune(line string, firstLine bool) (int, string) {
 			}
 		case r == 0x200b || r == 0x2060 || r == 0xfeff || r == 0xad || r == 0x180e || r >= 0xe0000 && r <= 0xe0fff || r >= 0x2061 && r <= 0x2064 || r == 0x3164:
 			return i, "a character is not seen"
-		case r >= 0xff21 && r <= 0xff5a:
-			return i, "full-width letters are taken for others"
 		}
 		before = r
-		if unicode.IsLetter(r) {
-			if len(word) == 0 {
-				start = i
-			}
-			word = append(word, r)
-			continue
-		}
-		if lookAlike(word) {
-			return start, "a word mixes letters of two alphabets that look the same"
-		}
-		word = word[:0]
-	}
-	if lookAlike(word) {
-		return start, "a word mixes letters of two alphabets that look the same"
 	}
 	return -1, ""
 }
@@ -107,14 +89,24 @@ func oddRune(line string, firstLine bool) (int, string) {
 // twins are the Cyrillic and Greek letters that look like Latin ones.
 const twins = "аеорсухіјѕһԁԛԝАВЕКМНОРСТУХІЈЅΑΒΕΖΗΙΚΜΝΟΡΤΥΧονρ"
 
-// lookAlike reports whether a word has Latin letters and twins of them.
-func lookAlike(word []rune) bool {
-	latin, twin := false, false
-	for _, r := range word {
-		latin = latin || r < 0x80
-		twin = twin || r >= 0x80 && strings.ContainsRune(twins, r)
+// lookAlike reports whether a word of a text has Latin letters and twins of them.
+func lookAlike(s string) bool {
+	for _, word := range strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsLetter(r) }) {
+		latin, twin := false, false
+		for _, r := range word {
+			latin = latin || r < 0x80
+			twin = twin || r >= 0x80 && strings.ContainsRune(twins, r)
+		}
+		if latin && twin {
+			return true
+		}
 	}
-	return latin && twin
+	return false
+}
+
+// fullWidth reports whether a text has letters of double width, which are other letters than those they look like.
+func fullWidth(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r >= 0xff21 && r <= 0xff5a })
 }
 
 // comments checks the directives of a file that parses.

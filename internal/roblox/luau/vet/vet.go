@@ -61,7 +61,8 @@ func (f Finding) String() string {
 }
 
 // Check returns what is wrong with a script, by position, at most 100 findings. Source that does not parse gives one finding of rule "syntax",
-// with Deny, and those that can be made without a tree. It never runs anything, and takes time in proportion to the source.
+// with Deny, and those that can be made without a tree. It never runs anything. What it follows is bounded, so that the longest
+// source takes a few seconds at worst.
 func Check(source string, where Context) []Finding { return check(source, where, "") }
 
 // check does as Check, with one rule switched off.
