@@ -27,7 +27,7 @@ func TestTerrain_QuotesEveryTextInItsLuau(t *testing.T) {
 		text := rapid.SampledFrom([]string{
 			`") loadstring("x`, "a\\", `\") _G.x=1 --`, "]] while true do end --[[", "`{_G.x}`", "--", "x\u2028y", "end end end",
 		}).Draw(rt, "text")
-		raw, err := json.Marshal(map[string]any{"subject": text, "biome": "mountain", "features": []string{text, "river", "lookout tower", "cave"}})
+		raw, err := json.Marshal(map[string]any{"subject": text, "biome": "mountain", "size": "small", "features": []string{text, "river", "lookout tower", "cave"}})
 		if err != nil {
 			rt.Fatal(err)
 		}
