@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,6 +18,9 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
+// picture matches what another version of the compressor may write in another way. The agent's own tests look at its pictures.
+var picture = regexp.MustCompile(`"data": "iVBOR[^"]*"`)
+
 func TestAll_ExamplesKeepTheirResults(t *testing.T) {
 	t.Parallel()
 	all, err := agents.All(composer.New())
@@ -27,7 +31,7 @@ func TestAll_ExamplesKeepTheirResults(t *testing.T) {
 		t.Run(a.Kind().Name, func(t *testing.T) {
 			t.Parallel()
 			task, _ := workerstest.Work(t, a, a.Kind().Example)
-			golden(t, a.Kind().Name+".golden.json", indented(t, task.Result))
+			golden(t, a.Kind().Name+".golden.json", picture.ReplaceAll(indented(t, task.Result), []byte(`"data": "PNG"`)))
 		})
 	}
 }

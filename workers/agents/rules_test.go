@@ -174,7 +174,28 @@ func rules() []rule {
 				}
 				v["operations"] = []any{whole, whole, whole}
 			},
-			"- answer.operations: write about 23438 voxels in all, at most 16000 are allowed"},
+			"- answer.operations: write 26364 voxels in all, at most 16000 are allowed"},
+		{"TerrainSpendsFarTooManyVoxels", terrainExample, "terrain.draft",
+			func(v object) {
+				whole := object{
+					"op": "fill_block", "material": "Rock",
+					"position": object{"x": 0, "y": 25, "z": 0}, "size": object{"x": 100, "y": 50, "z": 100},
+				}
+				v["operations"] = []any{whole, whole, whole, whole, whole, whole}
+			},
+			"- answer.operations: write more than 35152 voxels in all, at most 16000 are allowed"},
+		{"TerrainPutsTheSpawnUnderWater", terrainExample, "terrain.draft",
+			func(v object) {
+				sea := object{
+					"op": "fill_block", "material": "Water",
+					"position": object{"x": 0, "y": 14, "z": 0}, "size": object{"x": 100, "y": 12, "z": 100},
+				}
+				v["operations"] = append(v["operations"].([]any)[:1], sea)
+			},
+			"under water at "},
+		{"TerrainHasNoGroundUnderAProp", terrainExample, "terrain.draft",
+			func(v object) { at(v, "props", 1, "position").(object)["y"] = 35 },
+			"- answer.props[1].position: hangs "},
 		{"TerrainHasNoSpawn", terrainExample, "terrain.draft",
 			func(v object) {
 				v["props"] = []any{object{"kind": "rock", "name": "R", "position": object{"x": 0, "y": 8, "z": 0}, "size": object{"x": 2, "y": 2, "z": 2}}}

@@ -8,21 +8,25 @@ func (s *site) lay(biome string) {
 		s.ocean()
 	case "forest":
 		s.ground("Ground", "LeafyGrass")
-		s.hill(s.nextSpot(), s.level, s.Size.Y*0.2, "Ground", "LeafyGrass", "wooded hill")
+		s.patches(s.detail+2, "Grass", "Ground")
+		s.hill(s.nextSpot(), s.level, s.Size.Y*0.2, "LeafyGrass", "Grass", "wooded hill")
 		s.stream("Mud")
 	case "desert":
 		s.ground("Sandstone", "Sand")
-		for range 2 {
-			at := s.nextSpot()
-			s.wedge(at.x, s.level, at.z, at.r*1.6, s.Size.Y*0.12, at.r, 90*s.seed.IntN(4), "Sand", "dune")
+		s.patches(s.detail, "Sandstone", "Salt")
+		for i := range 2 {
+			s.dune(s.nextSpot(), s.Size.Y*(0.05+0.06*s.seed.Float64()), i == 1)
 		}
 		at := s.nextSpot()
 		s.hill(at, s.level, s.Size.Y*0.3, "Sandstone", "Sandstone", "table mountain")
 		s.lake(s.nextSpot(), "Grass", "oasis")
 	case "mountain":
 		s.ground("Rock", "Grass")
+		s.patches(s.detail, "Rock", "LeafyGrass")
 		for range 3 {
-			s.peak(s.nextSpot(), 0.35+0.3*s.seed.Float64())
+			at := s.backSpot()
+			at.r *= 1.15
+			s.peak(at, 0.45+0.35*s.seed.Float64())
 		}
 		s.stream("Slate")
 	case "classroom":
@@ -32,7 +36,8 @@ func (s *site) lay(biome string) {
 		s.block(0, s.level, -d*0.24, w*0.2, 2, d*0.06, "WoodPlanks", "stage")
 	default:
 		s.ground("Ground", "Grass")
-		s.hill(s.nextSpot(), s.level, s.Size.Y*0.18, "Ground", "Grass", "hill")
+		s.patches(s.detail+2, "LeafyGrass")
+		s.hill(s.nextSpot(), s.level, s.Size.Y*0.18, "Grass", "LeafyGrass", "hill")
 		s.lake(s.nextSpot(), "Sand", "lake")
 		s.block(0, s.level-4, d*0.2, w*0.05, 4, d*0.35, "Pavement", "path from the arrival")
 	}
@@ -64,28 +69,6 @@ func (s *site) island(at spot) {
 	s.cylinder(at.x, s.level-4, at.z, at.r*0.9, 4, "Sand", "")
 	s.cylinder(at.x, s.level-4, at.z, at.r*0.6, 4, "Grass", "")
 	s.stand("palm", "Palm", at.x-at.r*0.4, s.level, at.z-at.r*0.4, 8, 14, 8, "")
-}
-
-// peak is a mountain with snow above its snow line.
-func (s *site) peak(at spot, share float64) {
-	height := (s.Size.Y - s.level) * share
-	s.hill(at, s.level, height, "Rock", "Snow", "mountain")
-	line := s.level + height*0.6
-	s.replace(at.x, line, at.z, at.r*1.2, height*0.4, at.r*1.2, "Rock", "Snow", "snow line")
-}
-
-// lake is a pool with a shore, as deep as the surface layer.
-func (s *site) lake(at spot, shore, label string) {
-	s.cylinder(at.x, s.level-4, at.z, at.r, 4, shore, "shore")
-	s.cylinder(at.x, s.level-4, at.z, at.r*0.75, 4, "Water", label)
-}
-
-// stream crosses the place from side to side, with a bridge in the middle.
-func (s *site) stream(bank string) {
-	width := s.Size.Z * 0.08
-	s.block(0, s.level-4, 0, s.Size.X, 4, width*1.4, bank, "bank")
-	s.block(0, s.level-4, 0, s.Size.X, 4, width, "Water", "river")
-	s.stand("platform", "Bridge", 0, s.level, 0, 8, 1, width*1.6, "")
 }
 
 type color struct {

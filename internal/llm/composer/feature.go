@@ -33,13 +33,13 @@ func features() []feature {
 		}},
 		{stems("mountain peak summit alps"), "a peak with snow on top", func(s *site, at spot, _ string) { s.peak(at, 0.5) }},
 		{stems("hill mound knoll"), "a hill", func(s *site, at spot, name string) {
-			s.hill(at, s.level, s.Size.Y*0.18, "Ground", "Grass", name)
+			s.hill(at, s.level, s.Size.Y*0.18, "Grass", "LeafyGrass", name)
 		}},
 		{stems("canyon valley gorge ravine"), "a path between two slopes of sandstone", func(s *site, at spot, name string) {
 			height := s.Size.Y * 0.22
 			s.block(at.x-at.r*0.7, s.level, at.z, at.r*0.5, height, at.r*1.8, "Sandstone", name)
 			s.block(at.x+at.r*0.7, s.level, at.z, at.r*0.5, height, at.r*1.8, "Sandstone", "")
-			s.block(at.x, s.level-4, at.z, at.r*0.8, 4, at.r*1.8, "Sand", "path")
+			s.block(at.x, s.level-4, at.z, at.r*0.8, 4, at.r*1.8, "Limestone", "path")
 		}},
 		{stems("cave cavern tunnel mine"), "a chamber of rock that can be walked into", func(s *site, at spot, name string) {
 			height, wall := min(s.Size.Y*0.25, 20), at.r*0.3
@@ -87,7 +87,7 @@ func features() []feature {
 		{stems("lake pond pool lagoon water"), "a pool with a shore", func(s *site, at spot, name string) { s.lake(at, "Sand", name) }},
 		{stems("beach shore coast dune"), "a stretch of sand", func(s *site, at spot, name string) {
 			s.cylinder(at.x, s.level-4, at.z, at.r, 4, "Sand", name)
-			s.wedge(at.x, s.level, at.z-at.r*0.5, at.r, 3, at.r*0.6, 0, "Sand", "dune")
+			s.dune(spot{at.x, at.z - at.r*0.4, at.r * 0.6}, 3, false)
 		}},
 		{stems("swamp marsh wetland bog"), "mud with puddles and bushes", func(s *site, at spot, name string) {
 			s.cylinder(at.x, s.level-4, at.z, at.r, 4, "Mud", name)

@@ -57,8 +57,8 @@ type site struct {
 type spot struct{ x, z, r float64 }
 
 const (
-	minExtent   = 1.0 // studs; less is left out
-	voxelVolume = 64
+	minExtent = 1.0 // studs; less is left out
+	cell      = 4.0 // side of a voxel
 )
 
 func newSite(l limits, detail int, seed *rand.Rand) *site {
@@ -88,6 +88,16 @@ func (s *site) nextSpot() spot {
 	return at
 }
 
+// backSpot is the free spot that is farthest from the arrival.
+func (s *site) backSpot() spot {
+	for i := s.taken + 1; i < len(s.spots); i++ {
+		if s.spots[i].z < s.spots[s.taken].z {
+			s.spots[i], s.spots[s.taken] = s.spots[s.taken], s.spots[i]
+		}
+	}
+	return s.nextSpot()
+}
+
 func (s *site) free() []spot { return s.spots[min(s.taken, len(s.spots)):] }
 
 // arrival is where players appear.
@@ -101,12 +111,20 @@ func cut(center, length, from, to float64) (float64, float64) {
 
 func tidy(f float64) float64 { return math.Round(f*100) / 100 }
 
-func (s *site) add(o operation, volume float64) {
-	if len(s.ops) >= s.MaxOperations || s.voxels+volume/voxelVolume > float64(s.VoxelBudget)*0.95 {
+// add takes an operation on, unless the limits are reached. area is the ground of its shape, in square studs, with a voxel's width
+// around it: a voxel is written also where a shape covers it in part.
+func (s *site) add(o operation, area, low, high float64) {
+	voxels := area / (cell * cell) * (math.Ceil(high/cell) - math.Floor(low/cell))
+	if len(s.ops) >= s.MaxOperations || s.voxels+voxels > float64(s.VoxelBudget)*0.97 {
 		return
 	}
 	s.ops = append(s.ops, o)
-	s.voxels += volume / voxelVolume
+	s.voxels += voxels
+}
+
+// reach is how far a stretch goes on the grid of voxels that it touches.
+func reach(center, length float64) float64 {
+	return cell * (math.Ceil((center+length/2)/cell) - math.Floor((center-length/2)/cell))
 }
 
 // box fills a block, or with another op the same extent otherwise. y is its lower side.
@@ -117,7 +135,8 @@ func (s *site) box(op string, x, y, z, width, height, depth float64, material, l
 	if math.Min(width, math.Min(height, depth)) < minExtent {
 		return
 	}
-	s.add(operation{Op: op, Material: material, Position: vector{x, cy, z}, Size: &vector{width, height, depth}, Label: label}, width*height*depth)
+	s.add(operation{Op: op, Material: material, Position: vector{x, cy, z}, Size: &vector{width, height, depth}, Label: label},
+		reach(x, width)*reach(z, depth), cy-height/2, cy+height/2)
 }
 
 func (s *site) block(x, y, z, width, height, depth float64, material, label string) {
@@ -154,7 +173,7 @@ func (s *site) cylinder(x, y, z, radius, height float64, material, label string)
 		return
 	}
 	o := operation{Op: "fill_cylinder", Material: material, Position: vector{tidy(x), cy, tidy(z)}, Radius: radius, Height: height, Label: label}
-	s.add(o, math.Pi*radius*radius*height)
+	s.add(o, math.Pi*(radius+cell/2)*(radius+cell/2), cy-height/2, cy+height/2)
 }
 
 // ball fills a ball around its center.
@@ -164,7 +183,7 @@ func (s *site) ball(x, y, z, radius float64, material, label string) {
 		return
 	}
 	o := operation{Op: "fill_ball", Material: material, Position: vector{tidy(x), tidy(y), tidy(z)}, Radius: radius, Label: label}
-	s.add(o, math.Pi*radius*radius*radius*4/3)
+	s.add(o, math.Pi*(radius+cell/2)*(radius+cell/2), o.Position.Y-radius, o.Position.Y+radius)
 }
 
 // roundRoom returns how far a circle may reach from a point, at most radius.
@@ -185,26 +204,4 @@ func (s *site) stand(kind, name string, x, y, z, width, height, depth float64, t
 		return
 	}
 	s.props = append(s.props, prop{kind, clip(name, 60), vector{tidy(x), tidy(y), tidy(z)}, vector{width, tidy(height), depth}, clip(text, 120)})
-}
-
-// ring calls put at n points on a circle.
-func (s *site) ring(x, z, radius float64, n int, put func(x, z float64)) {
-	for i := range n {
-		angle := 2 * math.Pi * float64(i) / float64(n)
-		put(x+radius*math.Cos(angle), z+radius*math.Sin(angle))
-	}
-}
-
-// hill stacks cylinders that grow narrower.
-func (s *site) hill(at spot, base, height float64, body, top, label string) {
-	height = math.Min(height, s.Size.Y-base-1)
-	step := height / float64(s.detail)
-	for i := range s.detail {
-		material := body
-		if i == s.detail-1 {
-			material = top
-		}
-		s.cylinder(at.x, base+step*float64(i), at.z, at.r*(1-0.8*float64(i)/float64(s.detail)), step, material, label)
-		label = ""
-	}
 }

@@ -109,6 +109,7 @@ func (c *Composer) terrainDraft(in terrainInput) terrainAnswer {
 	s.arrive(r)
 	c.stations(s, r)
 	s.plant(r)
+	s.settle()
 	return terrainAnswer{
 		Operations: s.ops, Props: s.props, Lighting: lightOf(r.Biome, r.TerrainType, s.Size.X),
 		PerformanceNotes: []string{"Hills are stacks of cylinders: smooth them with the terrain editor's Smooth tool."},
@@ -127,19 +128,19 @@ func (s *site) style(r terrainRequest) {
 			at := s.nextSpot()
 			s.footing(r, at, "Concrete")
 			s.stand("building", fmt.Sprintf("Building %d", i+1), at.x, s.level, at.z, max(at.r*0.9, 8), min(12+6*float64(i), s.Size.Y*0.4), max(at.r*0.9, 8), "")
-			s.stand("lamp", "Street lamp", at.x+at.r*0.8, s.level, at.z+at.r*0.8, 2, 12, 2, "")
+			s.stand("lamp", "Street lamp", at.x+at.r*0.6, s.level, at.z+at.r*0.4, 2, 12, 2, "")
 		}
 	case "fantasy":
 		for range s.detail {
 			at := s.nextSpot()
 			y := s.level + (s.Size.Y-s.level)*(0.5+0.3*s.seed.Float64())
-			s.ball(at.x, y, at.z, at.r*0.4, "Rock", "floating rock")
+			s.ball(at.x, y-at.r*0.3, at.z, at.r*0.4, "Rock", "floating rock")
 			s.cylinder(at.x, y, at.z, at.r*0.45, max(at.r*0.15, 2), "Grass", "floating island")
 			s.stand("tree", "Silver tree", at.x, y+max(at.r*0.15, 2), at.z, 6, 10, 6, "")
 		}
 	case "landscape":
 		if r.Biome != "ocean" {
-			s.hill(s.nextSpot(), s.level, s.Size.Y*0.12, "Ground", "Grass", "gentle hill")
+			s.hill(s.nextSpot(), s.level, s.Size.Y*0.12, "Grass", "LeafyGrass", "gentle hill")
 		}
 		for range s.detail {
 			at := s.nextSpot()
@@ -206,10 +207,14 @@ func (s *site) plant(r terrainRequest) {
 		return // all other dry ground is islands, which have their palms
 	}
 	for _, free := range s.free() {
-		turn := 2 * math.Pi * s.seed.Float64()
-		for i := range s.detail { // a sunflower's spiral keeps them apart
-			angle, reach := turn+2.4*float64(i), free.r*0.75*math.Sqrt((float64(i)+0.5)/float64(s.detail))
-			s.stand(kind, name, free.x+reach*math.Cos(angle), s.level, free.z+reach*math.Sin(angle), width, height, width, "")
+		turn, n := 2*math.Pi*s.seed.Float64(), s.detail
+		if r.Biome == "forest" {
+			n *= 2
+		}
+		for i := range n { // a sunflower's spiral keeps them apart
+			angle, reach := turn+2.4*float64(i), free.r*0.9*math.Sqrt((float64(i)+0.5)/float64(n))
+			grown := tidy(0.8 + 0.4*s.seed.Float64())
+			s.stand(kind, name, free.x+reach*math.Cos(angle), s.level, free.z+reach*math.Sin(angle), width*grown, height*grown, width*grown, "")
 		}
 	}
 }

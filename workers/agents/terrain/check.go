@@ -4,7 +4,9 @@ import (
 	"fmt"
 
 	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/roblox/terrain"
 	"github.com/toolboxai/orchestrator/workers/agents/lesson"
+	"github.com/toolboxai/orchestrator/workers/agents/quality"
 )
 
 type rules struct{ details []fault.Detail }
@@ -12,6 +14,9 @@ type rules struct{ details []fault.Detail }
 func (r *rules) broken(field, format string, args ...any) {
 	r.details = append(r.details, fault.Detail{Field: field, Reason: fmt.Sprintf(format, args...)})
 }
+
+// safe holds a text that people will see against the rules for a class.
+func (r *rules) safe(field, text string) { r.details = append(r.details, quality.Safe(field, text)...) }
 
 func checkOutline(req Request, o *Outline) []fault.Detail {
 	var r rules
@@ -21,6 +26,8 @@ func checkOutline(req Request, o *Outline) []fault.Detail {
 	if o.Theme = lesson.Clean(o.Theme); o.Theme == "" {
 		r.broken("answer.theme", "is blank")
 	}
+	r.safe("answer.title", o.Title)
+	r.safe("answer.theme", o.Theme)
 	placed := make([]bool, len(req.Features))
 	for i := range o.Zones {
 		z := &o.Zones[i]
@@ -41,61 +48,85 @@ func checkOutline(req Request, o *Outline) []fault.Detail {
 	return r.details
 }
 
-func checkDraft(l Limits, d *Draft) []fault.Detail {
+// checkDraft carries out the operations once each of them is sound for itself.
+func checkDraft(req Request, l terrain.Limits, o Outline, d *Draft) []fault.Detail {
 	var r rules
 	if n := len(d.Operations); n > l.MaxOperations {
 		r.broken("answer.operations", "has %d operations, at most %d are allowed", n, l.MaxOperations)
 	}
-	voxels := 0.0
 	for i := range d.Operations {
-		o := &d.Operations[i]
+		o, at := &d.Operations[i], fmt.Sprintf("answer.operations[%d]", i)
 		o.Label = lesson.Clean(o.Label)
-		if r.checkOperation(fmt.Sprintf("answer.operations[%d]", i), l, *o) {
-			voxels += o.voxels()
-		}
-	}
-	if voxels > float64(l.VoxelBudget) {
-		r.broken("answer.operations", "write about %.0f voxels in all, at most %d are allowed", voxels, l.VoxelBudget)
+		r.safe(at+".label", o.Label)
+		r.checkOperation(at, l, *o)
 	}
 	r.checkProps(l, d.Props)
 	d.PerformanceNotes = lesson.CleanAll(d.PerformanceNotes)
+	for i, note := range d.PerformanceNotes {
+		r.safe(fmt.Sprintf("answer.performance_notes[%d]", i), note)
+	}
+	if len(r.details) == 0 {
+		r.checkPlace(l, assemble(req, l, o, *d))
+	}
 	return r.details
 }
 
-// checkOperation reports whether the operation has all that its shape needs.
-func (r *rules) checkOperation(at string, l Limits, o Operation) bool {
+// maxScript is how many characters of Luau output.schema.json has room for.
+const maxScript = 120_000
+
+// checkPlace judges what the operations and props come to.
+func (r *rules) checkPlace(l terrain.Limits, place Result) {
+	if n := place.site.Voxels; n > l.VoxelBudget {
+		most := ""
+		if place.site.Stopped {
+			most = "more than "
+		}
+		r.broken("answer.operations", "write %s%d voxels in all, at most %d are allowed", most, n, l.VoxelBudget)
+		return
+	}
+	for _, f := range place.site.Standing(place.Props) {
+		if f.Severe {
+			r.broken(fmt.Sprintf("answer.props[%d].position", f.Index), "%s", f.Reason)
+		}
+	}
+	if size, err := place.bytes(); err != nil || size > maxPlace || len([]rune(place.Luau)) > maxScript {
+		r.broken("answer", "makes a result of %d bytes with a script of %d characters; at most %d and %d are allowed: use fewer or shorter texts and props",
+			size, len([]rune(place.Luau)), maxPlace, maxScript)
+	}
+}
+
+// checkOperation holds an operation against what its shape needs and against the bounds.
+func (r *rules) checkOperation(at string, l terrain.Limits, o terrain.Operation) {
 	before := len(r.details)
-	sized := o.Op == FillBlock || o.Op == FillWedge || o.Op == ReplaceMaterial
+	sized := o.Op == terrain.FillBlock || o.Op == terrain.FillWedge || o.Op == terrain.ReplaceMaterial
 	if sized && o.Size == nil {
 		r.broken(at+".size", "is required for %s", o.Op)
 	}
-	if (o.Op == FillBall || o.Op == FillCylinder) && o.Radius <= 0 {
+	if (o.Op == terrain.FillBall || o.Op == terrain.FillCylinder) && o.Radius <= 0 {
 		r.broken(at+".radius", "is required for %s", o.Op)
 	}
-	if o.Op == FillCylinder && o.Height <= 0 {
+	if o.Op == terrain.FillCylinder && o.Height <= 0 {
 		r.broken(at+".height", "is required for fill_cylinder")
 	}
-	if o.Op == ReplaceMaterial && o.SourceMaterial == "" {
+	if o.Op == terrain.ReplaceMaterial && o.SourceMaterial == "" {
 		r.broken(at+".source_material", "is required for replace_material")
 	}
-	if len(r.details) > before {
-		return false
+	if len(r.details) == before {
+		r.inside(at, l, o.Box())
 	}
-	r.inside(at, l, around(o.Position, o.extent()))
-	return true
 }
 
 // inside allows for the rounding of a model's arithmetic.
 const tolerance = 0.01
 
-func (r *rules) inside(at string, l Limits, b box) {
+func (r *rules) inside(at string, l terrain.Limits, b terrain.Box) {
 	for _, axis := range []struct {
 		name                 string
 		from, to, least, top float64
 	}{
-		{"x", b.min.X, b.max.X, -l.Size.X / 2, l.Size.X / 2},
-		{"y", b.min.Y, b.max.Y, 0, l.Size.Y},
-		{"z", b.min.Z, b.max.Z, -l.Size.Z / 2, l.Size.Z / 2},
+		{"x", b.Min.X, b.Max.X, -l.Size.X / 2, l.Size.X / 2},
+		{"y", b.Min.Y, b.Max.Y, 0, l.Size.Y},
+		{"z", b.Min.Z, b.Max.Z, -l.Size.Z / 2, l.Size.Z / 2},
 	} {
 		if axis.from < axis.least-tolerance || axis.to > axis.top+tolerance {
 			r.broken(at, "reaches from %s %.1f to %.1f, outside the bounds %.0f to %.0f", axis.name, axis.from, axis.to, axis.least, axis.top)
@@ -103,7 +134,7 @@ func (r *rules) inside(at string, l Limits, b box) {
 	}
 }
 
-func (r *rules) checkProps(l Limits, props []Prop) {
+func (r *rules) checkProps(l terrain.Limits, props []terrain.Prop) {
 	if n := len(props); n > l.MaxProps {
 		r.broken("answer.props", "has %d props, at most %d are allowed", n, l.MaxProps)
 	}
@@ -118,8 +149,9 @@ func (r *rules) checkProps(l Limits, props []Prop) {
 			r.broken(at+".text", "is required for a sign")
 		}
 		spawn = spawn || p.Kind == "spawn"
-		center := Vector{p.Position.X, p.Position.Y + p.Size.Y/2, p.Position.Z}
-		r.inside(at, l, around(center, p.Size))
+		r.safe(at+".name", p.Name)
+		r.safe(at+".text", p.Text)
+		r.inside(at, l, p.Box())
 	}
 	if !spawn {
 		r.broken("answer.props", "have no spawn: players need a place to appear")

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/toolboxai/orchestrator/internal/roblox/luau"
+	"github.com/toolboxai/orchestrator/internal/roblox/terrain"
 )
 
 // prelude holds the functions that the generated script calls.
@@ -18,9 +19,9 @@ var prelude string
 // pauseEvery is after how many operations the script lets the server breathe.
 const pauseEvery = 10
 
-// luauOf writes the script that builds a place. Texts go in as quoted literals only, and materials and kinds come from the
-// schema's lists.
-func luauOf(r Result) string {
+// luauOf writes the script that builds a place with the given props. Texts go in as quoted literals only, and materials and kinds
+// come from the schema's lists.
+func luauOf(r Result, props []terrain.Prop) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "--!strict\n%s\n", luau.Comment(r.Title))
 	b.WriteString("-- Builds the place once when the server starts. Put it into ServerScriptService as a Script.\n\n")
@@ -44,31 +45,33 @@ Lighting.Ambient = Color3.fromRGB(%s, %s, %s)
 		}
 	}
 	b.WriteString("\nlocal place = Instance.new(\"Folder\")\nplace.Name = " + luau.Quote(r.Title) + "\n")
-	for _, p := range r.Props {
+	for _, p := range props {
 		fmt.Fprintf(&b, "prop(place, %s, %s, %s, %s, %s)\n", luau.Quote(p.Kind), luau.Quote(p.Name), place(p.Position), vector(p.Size), luau.Quote(p.Text))
 	}
 	b.WriteString("place.Parent = Workspace\n")
 	return b.String()
 }
 
-func call(o Operation) string {
+func call(o terrain.Operation) string {
 	material := "Enum.Material." + o.Material
 	switch o.Op {
-	case FillBlock:
+	case terrain.FillBlock:
 		return fmt.Sprintf("block(%s, %s, %s)", place(o.Position), vector(*o.Size), material)
-	case FillBall:
+	case terrain.FillBall:
 		return fmt.Sprintf("ball(%s, %s, %s)", place(o.Position), num(o.Radius), material)
-	case FillCylinder:
+	case terrain.FillCylinder:
 		return fmt.Sprintf("cylinder(%s, %s, %s, %s)", place(o.Position), num(o.Height), num(o.Radius), material)
-	case FillWedge:
+	case terrain.FillWedge:
 		return fmt.Sprintf("wedge(%s, %s, %s, %s)", place(o.Position), vector(*o.Size), num(o.Turn), material)
 	default:
 		return fmt.Sprintf("replace(%s, %s, Enum.Material.%s, %s)", place(o.Position), vector(*o.Size), o.SourceMaterial, material)
 	}
 }
 
-func place(v Vector) string { return fmt.Sprintf("at(%s, %s, %s)", num(v.X), num(v.Y), num(v.Z)) }
-func vector(v Vector) string {
+func place(v terrain.Vector) string {
+	return fmt.Sprintf("at(%s, %s, %s)", num(v.X), num(v.Y), num(v.Z))
+}
+func vector(v terrain.Vector) string {
 	return fmt.Sprintf("Vector3.new(%s, %s, %s)", num(v.X), num(v.Y), num(v.Z))
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/toolboxai/orchestrator/internal/llm/composer"
 	"github.com/toolboxai/orchestrator/internal/roblox/luau"
 	"github.com/toolboxai/orchestrator/internal/roblox/luau/vet"
+	roblox "github.com/toolboxai/orchestrator/internal/roblox/terrain"
 	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/workers"
 	"github.com/toolboxai/orchestrator/workers/agents/terrain"
@@ -27,7 +28,7 @@ func TestTerrain_QuotesEveryTextInItsLuau(t *testing.T) {
 		text := rapid.SampledFrom([]string{
 			`") loadstring("x`, "a\\", `\") _G.x=1 --`, "]] while true do end --[[", "`{_G.x}`", "--", "x\u2028y", "end end end",
 		}).Draw(rt, "text")
-		raw, err := json.Marshal(map[string]any{"subject": text, "biome": "mountain", "features": []string{text, "river", "lookout tower", "cave"}})
+		raw, err := json.Marshal(map[string]any{"subject": text, "biome": "mountain", "size": "small", "features": []string{text, "river", "lookout tower", "cave"}})
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -43,13 +44,22 @@ func run(t *testing.T, agent workers.Agent, input json.RawMessage) terrain.Resul
 	t.Helper()
 	got, _ := workerstest.Work(t, agent, input)
 	if got.State != task.Completed {
-		t.Fatalf("state %s: %+v", got.State, got.Failure)
+		t.Fatalf("%s: state %s: %+v", input, got.State, got.Failure)
 	}
-	var r terrain.Result
-	if err := json.Unmarshal(got.Result, &r); err != nil {
+	return read(t, got.Result)
+}
+
+// read decodes a result but for its quality, whose parts are written only.
+func read(t *testing.T, result json.RawMessage) terrain.Result {
+	t.Helper()
+	var r struct {
+		terrain.Result
+		Quality map[string]float64 `json:"quality"`
+	}
+	if err := json.Unmarshal(result, &r); err != nil {
 		t.Fatal(err)
 	}
-	return r
+	return r.Result
 }
 
 func TestTerrain_CallsOneFunctionForEachOperationAndProp(t *testing.T) {
@@ -67,8 +77,8 @@ func TestTerrain_CallsOneFunctionForEachOperationAndProp(t *testing.T) {
 	want := map[string]int{"prop": len(r.Props)}
 	for _, o := range r.Operations {
 		want[map[string]string{
-			terrain.FillBlock: "block", terrain.FillBall: "ball", terrain.FillCylinder: "cylinder", terrain.FillWedge: "wedge",
-			terrain.ReplaceMaterial: "replace",
+			roblox.FillBlock: "block", roblox.FillBall: "ball", roblox.FillCylinder: "cylinder", roblox.FillWedge: "wedge",
+			roblox.ReplaceMaterial: "replace",
 		}[o.Op]]++
 	}
 	for name, n := range want {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/llm"
+	"github.com/toolboxai/orchestrator/internal/roblox/terrain"
 	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/workers"
 	"github.com/toolboxai/orchestrator/workers/agents/ask"
@@ -45,6 +46,8 @@ type Input struct {
 	Biome       string   `json:"biome"`
 	Size        string   `json:"size"`
 	Features    []string `json:"features"`
+
+	IncludeModel bool `json:"include_model"`
 }
 
 // Request is an Input that is cleaned and complete: what the prompts and the composer get.
@@ -84,21 +87,21 @@ type Zone struct {
 
 // Draft is the answer of the second step.
 type Draft struct {
-	Operations       []Operation `json:"operations"`
-	Props            []Prop      `json:"props"`
-	Lighting         Lighting    `json:"lighting"`
-	PerformanceNotes []string    `json:"performance_notes"`
+	Operations       []terrain.Operation `json:"operations"`
+	Props            []terrain.Prop      `json:"props"`
+	Lighting         Lighting            `json:"lighting"`
+	PerformanceNotes []string            `json:"performance_notes"`
 }
 
 type (
 	outlineInput struct {
-		Request Request `json:"request"`
-		Limits  Limits  `json:"limits"`
+		Request Request        `json:"request"`
+		Limits  terrain.Limits `json:"limits"`
 	}
 	draftInput struct {
-		Request Request `json:"request"`
-		Limits  Limits  `json:"limits"`
-		Outline Outline `json:"outline"`
+		Request Request        `json:"request"`
+		Limits  terrain.Limits `json:"limits"`
+		Outline Outline        `json:"outline"`
 	}
 )
 
@@ -107,7 +110,7 @@ func (a agent) work(ctx context.Context, run *workers.Run, in Input) (Result, er
 	if err != nil {
 		return Result{}, err
 	}
-	limits := limitsOf(req.Size)
+	limits := terrain.LimitsOf(req.Size)
 	outline, err := ask.Ask(ctx, run, a.author, ask.Question[Outline]{
 		Prompt: "outline", Input: outlineInput{req, limits}, Doing: "Planning the place", From: 5, To: 25, Length: 1500,
 		Creative: 0.8, Check: func(o *Outline) []fault.Detail { return checkOutline(req, o) },
@@ -117,11 +120,11 @@ func (a agent) work(ctx context.Context, run *workers.Run, in Input) (Result, er
 	}
 	draft, err := ask.Ask(ctx, run, a.author, ask.Question[Draft]{
 		Prompt: "draft", Input: draftInput{req, limits, outline}, Doing: "Shaping the terrain", From: 25, To: 90, Length: 8000,
-		MaxTokens: 8000, Creative: 0.5, Check: func(d *Draft) []fault.Detail { return checkDraft(limits, d) },
+		MaxTokens: 8000, Creative: 0.5, Check: func(d *Draft) []fault.Detail { return checkDraft(req, limits, outline, d) },
 	})
 	if err != nil {
 		return Result{}, err
 	}
-	run.Progress(ctx, 95, "Writing the Luau")
-	return assemble(req, limits, outline, draft), nil
+	run.Progress(ctx, 95, "Drawing the place")
+	return assemble(req, limits, outline, draft).finish(in.IncludeModel)
 }
