@@ -133,7 +133,7 @@ func decode[T any](a *Author, q Question[T], text string) (T, []fault.Detail) {
 			return v, details
 		}
 	}
-	return v, unfit(a.systems[q.Prompt], v, q.Code)
+	return v, safety(a.systems[q.Prompt], v, q.Code)
 }
 
 func detailsOf(err error) []fault.Detail {

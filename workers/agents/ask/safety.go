@@ -18,8 +18,8 @@ const (
 	leastEchoed = 60
 )
 
-// safe is quality.Safe, but for the tests that show what it is there for.
-var safe = quality.Safe
+// safety is unfit, but for the test that shows what it is there for.
+var safety = unfit
 
 // unfit returns what must not come before a class in any text of an answer, whatever its kind, but for the fields of the given names. The
 // answer is taken as its rules left it.
@@ -51,7 +51,7 @@ func unfit(system string, answer any, code []string) []fault.Detail {
 			if slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(v, line) }) {
 				details = append(details, fault.Detail{Field: path, Reason: "repeats the instructions that you were given: write only what the task asks for"})
 			}
-			details = append(details, safe(path, v)...)
+			details = append(details, quality.Safe(path, v)...)
 		case []any:
 			for i, item := range v {
 				walk(fmt.Sprintf("%s[%d]", path, i), item)

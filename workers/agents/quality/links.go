@@ -8,7 +8,7 @@ import (
 var (
 	markdownLink  = regexp.MustCompile(`!?\[[^\[\]\n]{0,300}\]\([^()\n]{1,500}\)?`)
 	referenceLink = regexp.MustCompile(`(?m)^ {0,3}\[[^\[\]\n]{1,100}\]: *\S+`)
-	address       = regexp.MustCompile(`(?i)\b(?:https?|ftps?|wss?|file|rbxassetid|rbxasset|roblox)://[\p{L}\p{N}\[%_-][^\s"'<>)]{0,500}|\b(?:javascript|vbscript|mailto|tel):[^\s"'<>]{2,500}|\bdata:[a-z]{2,20}/[a-z0-9.+-]{1,40}[;,][^\s"'<>]{0,100}|\bwww\.[a-z0-9-]{2,63}\.[a-z]{2,}[^\s"'<>]{0,300}`)
+	address       = regexp.MustCompile(`(?i)\b(?:https?|ftps?|wss?|file|rbxassetid|rbxasset|roblox)://[/\p{L}\p{N}\[%_-][^\s"'<>)]{0,500}|\b(?:javascript|vbscript|mailto|tel):[^\s"'<>]{2,500}|\bdata:[a-z]{2,20}/[a-z0-9.+-]{1,40}[;,][^\s"'<>]{0,100}|\bwww\.[a-z0-9-]{2,63}\.[a-z]{2,}[^\s"'<>]{0,300}`)
 	bareDomain    = regexp.MustCompile(`(?i)\b[a-z0-9-]{2,63}(?:\.[a-z0-9-]{1,63}){0,3}\.(?:com|org|net|edu|gov|io|co|gg|me|info|biz|xyz|ru|cn|de|uk|ly|app|dev|site|online|link|click|top)\b(?:/[^\s"'<>)]{0,300})?`)
 	exampleDomain = regexp.MustCompile(`(?i)(?:^|\.)example\.(?:com|org|net)$`)
 	activeHTML    = regexp.MustCompile(`(?i)<\s*(?:/?\s*(?:script|iframe|object|embed|applet|meta|base)\b|(?:a|img|svg|link|form|video|audio|source|style|input|button|body|div|p|span)\s+[a-z-]{1,40}\s*=)[^>]{0,300}>?|\bon(?:error|load|click|mouseover|focus)\s*=\s*["'a-z]`)
