@@ -98,7 +98,7 @@ func TestRead_RatesEnglishOnly(t *testing.T) {
 	for name, text := range map[string]string{
 		"Spanish": strings.Repeat("El ciclo del agua describe el movimiento continuo del agua en la Tierra. El sol calienta el mar y el agua se evapora. ", 5),
 		"German":  strings.Repeat("Die Pflanzen machen aus Licht, Wasser und Luft ihre Nahrung. Das geschieht in den Blättern, wo das Blattgrün ist. ", 5),
-		"French":  strings.Repeat("Les plantes fabriquent leur nourriture avec la lumière. Elles prennent de l'eau par les racines et un gaz dans l'air. ", 5),
+		"French":  strings.Repeat("Les arbres fabriquent leur nourriture avec la lumière. Elles prennent de l'eau par les racines et un gaz dans l'air. ", 5),
 		"Russian": strings.Repeat("Растения делают пищу из света и воды. Это происходит в листьях. ", 8),
 		"Chinese": strings.Repeat("植物 用 光 制造 食物。 它们 需要 水。 ", 20),
 		"Short":   "The plant makes food.",

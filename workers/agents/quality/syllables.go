@@ -83,7 +83,7 @@ func apart(w string) int {
 			case (pair == "io" || pair == "ia") && (endsIn(before, "t", "s", "c", "g", "x") && (strings.HasPrefix(after, "n") || strings.HasPrefix(after, "l") || strings.HasPrefix(after, "u"))):
 				continue // na-tion, so-cial, pre-cious
 			case pair == "ua" && endsIn(before, "q", "g"):
-				continue // square, lan-guage
+				continue // square
 			case pair == "eo" && (endsIn(before, "p") && strings.HasPrefix(after, "ple")):
 				continue
 			case pair == "ying" && !endsIn(before, "l", "r", "d", "p", "t", "f", "n", "v"):
