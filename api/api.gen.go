@@ -933,6 +933,9 @@ type RefreshRequest struct {
 	RefreshToken string `json:"refresh_token"`
 }
 
+// Refusal An answer of a model that was of no use.
+type Refusal = events.Refusal
+
 // RegisterRequest defines model for RegisterRequest.
 type RegisterRequest struct {
 	Email EmailAddress `json:"email,omitempty"`

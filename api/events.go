@@ -1,7 +1,9 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"strconv"
 
 	"github.com/toolboxai/orchestrator/events"
@@ -41,7 +43,25 @@ func (s *Server) GetTaskEvents(ctx context.Context, r GetTaskEventsRequestObject
 }
 
 func eventAnswer(e events.Event) Event {
-	return Event{Seq: e.Seq, ID: e.ID, Type: string(e.Type), Source: e.Source, Time: e.Time, TaskID: e.Task, Data: e.Data}
+	return Event{Seq: e.Seq, ID: e.ID, Type: string(e.Type), Source: e.Source, Time: e.Time, TaskID: e.Task, Data: withoutRefused(e)}
+}
+
+// withoutRefused returns e's body without the answers that were refused: a history may be read by students, and a stream has no room for them.
+// The task has them.
+func withoutRefused(e events.Event) json.RawMessage {
+	if !bytes.Contains(e.Data, []byte(`"refused"`)) || e.Type != events.TypeRetrying && e.Type != events.TypeWaiting && e.Type != events.TypeFailed {
+		return e.Data
+	}
+	var body map[string]json.RawMessage
+	if json.Unmarshal(e.Data, &body) != nil {
+		return e.Data
+	}
+	delete(body, "refused")
+	data, err := events.Marshal(body)
+	if err != nil {
+		return e.Data
+	}
+	return data
 }
 
 // resumeAfter returns the sequence behind which a stream begins, and whether a client that lost its stream asks.

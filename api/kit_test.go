@@ -374,7 +374,15 @@ func (k *kit) next(id string, p events.Payload) events.Event {
 func (k *kit) fail(id string, cause events.Cause) {
 	k.t.Helper()
 	k.next(id, events.Started{Attempt: 1, Dispatch: 1, Worker: "w1"})
-	k.next(id, events.Failed{Attempts: 1, Cause: cause, Error: "it did not work"})
+	failed := events.Failed{Attempts: 1, Cause: cause, Error: "it did not work"}
+	if cause == events.CauseInvalidOutput {
+		failed.Refused = []events.Refusal{{
+			Attempt: 1, Step: "draft_1", Round: 1, GeneratedBy: "openai/gpt-test", PromptVersion: "quiz/1",
+			Reasons: []events.Reason{{Field: "answer.questions", Reason: "has 2 questions, must have exactly 3"}}, Text: `{"questions":[]}`, Bytes: 16,
+			Usage: &events.Usage{Calls: 1, InputTokens: 10, OutputTokens: 20, CostKnown: true},
+		}}
+	}
+	k.next(id, failed)
 }
 
 // want reports a wrong status or code.

@@ -211,9 +211,12 @@ func pageMessage(p task.Page) string {
 
 // GetTask implements StrictServerInterface.
 func (s *Server) GetTask(ctx context.Context, r GetTaskRequestObject) (GetTaskResponseObject, error) {
-	_, t, err := s.readable(ctx, r.ID)
+	p, t, err := s.readable(ctx, r.ID)
 	if err != nil {
 		return nil, err
+	}
+	if !p.CanReadTenant() {
+		t.Refused = nil // it was found unfit for a class, for one thing
 	}
 	return GetTask200JSONResponse(success(ctx, t, "ok")), nil
 }

@@ -26,6 +26,11 @@ func payloads() []events.Payload {
 	at := time.Date(2026, 3, 4, 5, 6, 7, 890_000_000, time.UTC)
 	usage := events.Usage{Calls: 2, InputTokens: 812, OutputTokens: 1460, CostUSD: 0.0031, CostKnown: true}
 	provenance := events.Provenance{GeneratedBy: "openai/gpt-5-mini", Provider: "openai", Model: "gpt-5-mini", PromptVersion: "quiz/1", Fallback: "anthropic/claude-sonnet-4-5: breaker open"}
+	refused := []events.Refusal{{
+		Attempt: 1, Step: "draft_1", Round: 2, GeneratedBy: "openai/gpt-5-mini", PromptVersion: "quiz/1", More: 2,
+		Reasons: []events.Reason{{Field: "answer.questions[0].options", Reason: "has 1 options; multiple_choice takes 2 to 6"}},
+		Text:    `{"questions":[]}`, Bytes: 20_000, Usage: &usage,
+	}}
 	return []events.Payload{
 		events.Queued{
 			Kind: "quiz", Input: json.RawMessage(`{"subject":"History","objectives":["Explain why Rome fell"],"num_questions":5}`), Priority: events.Normal,
@@ -38,11 +43,11 @@ func payloads() []events.Payload {
 		},
 		events.Started{Attempt: 1, Dispatch: 2, Worker: "worker-1", Version: "3"},
 		events.Step{Attempt: 1, Name: "outline", InputHash: strings.Repeat("cd", 32), Output: json.RawMessage(`{"title":"The fall of Rome"}`), Usage: &usage, Provenance: &provenance, DurationMS: 2140, Text: &events.TextMark{Run: 31744, End: 812}},
-		events.Retrying{Attempt: 1, Cause: events.CauseProvider, Error: "openai: 429 Too Many Requests", NextAt: at, Usage: &usage, Provenance: &provenance},
-		events.Waiting{Attempt: 1, Wait: events.WaitSignal, Name: "approved", Until: &at, Message: "waits for the signal approved", Usage: &usage, Provenance: &provenance},
+		events.Retrying{Attempt: 1, Cause: events.CauseProvider, Error: "openai: 429 Too Many Requests", NextAt: at, Usage: &usage, Provenance: &provenance, Refused: refused},
+		events.Waiting{Attempt: 1, Wait: events.WaitSignal, Name: "approved", Until: &at, Message: "waits for the signal approved", Usage: &usage, Provenance: &provenance, Refused: refused},
 		events.Signalled{Name: "approved", Data: json.RawMessage(`{"by":"head of school"}`), By: "teacher-7"},
 		events.Completed{Attempt: 2, Result: json.RawMessage(`{"title":"The fall of Rome","questions":[]}`), Usage: usage, Provenance: provenance},
-		events.Failed{Attempts: 3, Cause: events.CauseInvalidOutput, Error: "questions[0].options must have at least 2 entries", Usage: &usage, Raw: []byte("\x00raw"), Provenance: &provenance},
+		events.Failed{Attempts: 3, Cause: events.CauseInvalidOutput, Error: "questions[0].options must have at least 2 entries", Usage: &usage, Raw: []byte("\x00raw"), Provenance: &provenance, Refused: refused},
 		events.Cancelled{By: "teacher-7", Reason: "wrong class"},
 		events.Discarded{By: "admin-1", Reason: "duplicate"},
 		events.Progress{Attempt: 1, Percent: 40, Step: "draft", Message: "Writing question 3 of 5"},

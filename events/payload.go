@@ -88,6 +88,7 @@ type Retrying struct {
 	Usage   *Usage    `json:"usage,omitempty"` // of the attempt, beside what its steps have on record
 
 	Provenance *Provenance `json:"provenance,omitempty"` // of Usage
+	Refused    []Refusal   `json:"refused,omitempty"`    // the answers that the attempt refused, see KeepRefusals
 }
 
 // Waiting is the body of task.waiting. It ends the dispatch; a task.queued with a Resume begins the next one.
@@ -100,6 +101,7 @@ type Waiting struct {
 	Usage   *Usage     `json:"usage,omitempty"` // of the attempt, beside what its steps have on record
 
 	Provenance *Provenance `json:"provenance,omitempty"` // of Usage
+	Refused    []Refusal   `json:"refused,omitempty"`    // the answers that the attempt refused, see KeepRefusals
 }
 
 // Signalled is the body of task.signalled.
@@ -134,6 +136,7 @@ type Failed struct {
 	Raw      []byte `json:"raw,omitempty"`   // base64; only for CauseUndecodable
 
 	Provenance *Provenance `json:"provenance,omitempty"` // of what Usage adds to the events before
+	Refused    []Refusal   `json:"refused,omitempty"`    // the answers that the last attempt refused, see KeepRefusals
 }
 
 // Cancelled is the body of task.cancelled.

@@ -75,7 +75,7 @@ func Terminal(cause events.Cause, err error) error {
 }
 
 // InvalidOutput says that the model's answer broke the rules even after repair. The attempt is repeated within the budget
-// of CauseInvalidOutput.
+// of CauseInvalidOutput, which by default allows no repetition: the task fails at once, with what was refused, see Run.Refuse.
 func InvalidOutput(err error) error {
 	return &OutcomeError{Cause: events.CauseInvalidOutput, Err: err}
 }

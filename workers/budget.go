@@ -3,6 +3,7 @@ package workers
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"time"
 
@@ -24,14 +25,24 @@ const Unlimited = -1
 // Budgets holds a Budget for each cause. A cause that is missing allows no retry.
 type Budgets map[events.Cause]Budget
 
+// With returns b with another number of retries for a cause.
+func (b Budgets) With(c events.Cause, retries int) Budgets {
+	b = maps.Clone(b)
+	budget := b[c]
+	budget.Retries = retries
+	b[c] = budget
+	return b
+}
+
 // DefaultBudgets returns the budgets with the given number of retries for what a later attempt may mend. A crash is tried
-// again twice: a task that takes down three workers is the fault itself. Being drained, or cut off from the broker, is never held
-// against a task.
+// again twice: a task that takes down three workers is the fault itself. An answer that broke the rules also after its repair is not
+// asked for again, since the model was told exactly what was wrong: a budget of CauseInvalidOutput, see With, has it tried anew. Being drained, or
+// cut off from the broker, is never held against a task.
 func DefaultBudgets(retries int) Budgets {
 	return Budgets{
 		events.CauseProvider:      {Retries: retries, Base: 2 * time.Second, Max: time.Minute},
 		events.CauseTimeout:       {Retries: retries, Base: 2 * time.Second, Max: time.Minute},
-		events.CauseInvalidOutput: {Retries: retries, Base: time.Second, Max: 10 * time.Second},
+		events.CauseInvalidOutput: {Retries: 0, Base: time.Second, Max: 10 * time.Second},
 		events.CauseCrash:         {Retries: 2},
 		events.CauseBug:           {Retries: 1, Base: 5 * time.Second, Max: 5 * time.Second},
 		events.CauseBroker:        {Retries: Unlimited, Base: time.Second, Max: 30 * time.Second},

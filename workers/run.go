@@ -38,6 +38,7 @@ type Run struct {
 	waiting    *WaitError   // what the agent was told to return
 	ignored    string       // what the agent did instead
 	open       events.Usage // recorded since the last step ended
+	refused    []events.Refusal
 	provenance events.Provenance
 	pen        *pen     // nil until something is written
 	unsure     *written // the last write, when its answer was lost: it may be on the log
@@ -102,6 +103,22 @@ func (r *Run) Record(u events.Usage, p events.Provenance) {
 	defer r.mu.Unlock()
 	r.open = r.open.Add(u)
 	r.provenance = p
+}
+
+// Refuse keeps an answer of a model that was of no use. It goes on record with the attempt's end, unless that is the task's
+// completion; of many, the newest.
+func (r *Run) Refuse(answer events.Refusal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	answer.Attempt = r.task.Attempt
+	r.refused = events.KeepRefusals(append(r.refused, answer))
+}
+
+// refusals returns what Refuse kept.
+func (r *Run) refusals() []events.Refusal {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.refused
 }
 
 // restore makes the run continue from a history: t is its fold.

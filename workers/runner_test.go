@@ -95,7 +95,7 @@ func TestRunner_DecidesByTheCauseOfAFailure(t *testing.T) {
 	}{
 		"RetriesWhenRateLimited":      {&fault.Error{Kind: fault.RateLimited, Message: "429", RetryAfter: 40 * time.Second}, task.Retrying, events.CauseProvider, 40 * time.Second},
 		"RetriesWhenTheProviderFails": {fault.New(fault.Unavailable, "502"), task.Retrying, events.CauseProvider, 0},
-		"RetriesAfterInvalidOutput":   {workers.InvalidOutput(errors.New("no questions")), task.Retrying, events.CauseInvalidOutput, 0},
+		"FailsAtOnceAfterRepair":      {workers.InvalidOutput(errors.New("no questions")), task.Failed, events.CauseInvalidOutput, 0},
 		"RetriesOnceAfterABug":        {errors.New("nil map"), task.Retrying, events.CauseBug, 0},
 		"FailsAtOnceOnBadInput":       {fault.InvalidField("input.subject", "is odd"), task.Failed, events.CauseInput, 0},
 		"FailsAtOnceOnPolicy":         {workers.Terminal(events.CausePolicy, errors.New("not for schools")), task.Failed, events.CausePolicy, 0},
@@ -156,7 +156,7 @@ func TestRunner_APanicIsAnErrorOfTheAgent(t *testing.T) {
 func TestRunner_HoldsResultsAgainstTheSchema(t *testing.T) {
 	t.Parallel()
 	got, _ := workerstest.Work(t, agentOf(func(context.Context, *workers.Run, input) (output, error) { return output{}, nil }), json.RawMessage(`{}`))
-	if got.State != task.Retrying || got.Failure.Cause != events.CauseInvalidOutput || !strings.Contains(got.Failure.Error, "result.text") {
+	if got.State != task.Failed || got.Failure.Cause != events.CauseInvalidOutput || !strings.Contains(got.Failure.Error, "result.text") {
 		t.Errorf("got %s: %+v", got.State, got.Failure)
 	}
 }

@@ -174,7 +174,7 @@ func (r *Runner) decide(ctx context.Context, run *Run, out outcome) (events.Payl
 		out.err, out.ended = err, nil
 	}
 	fail := func(c events.Cause) events.Payload {
-		failed := events.Failed{Attempts: t.Attempt, Cause: c, Error: text(out.err), Provenance: by}
+		failed := events.Failed{Attempts: t.Attempt, Cause: c, Error: text(out.err), Provenance: by, Refused: run.refusals()}
 		if usage.Calls > 0 {
 			failed.Usage = &usage
 		}
@@ -188,7 +188,7 @@ func (r *Runner) decide(ctx context.Context, run *Run, out outcome) (events.Payl
 		out.err = fmt.Errorf("the task gave its slot back %d times, no more is allowed (MaxWaits): wait longer each time, or make a workflow of several tasks", MaxWaits)
 		return fail(events.CausePolicy), 0
 	case wait != nil:
-		return wait.event(t.Attempt, run.waits(), open, by), 0
+		return wait.event(t.Attempt, run, open, by), 0
 	case out.ended == nil:
 	case errors.Is(out.ended, errAttempt):
 		failure = &OutcomeError{Cause: events.CauseTimeout, Err: errAttempt}
@@ -202,6 +202,7 @@ func (r *Runner) decide(ctx context.Context, run *Run, out outcome) (events.Payl
 	delay := r.Budgets.wait(failure.Cause, count, fault.RetryAfter(out.err))
 	return events.Retrying{
 		Attempt: t.Attempt, Cause: failure.Cause, Error: text(failure.Err), NextAt: time.Now().UTC().Add(delay), Usage: open, Provenance: by,
+		Refused: run.refusals(),
 	}, delay
 }
 

@@ -64,10 +64,10 @@ func asWait(err error) *WaitError {
 // event returns what tells of the wait of a task that has waited before so often. It lasts a second at least, so that an agent that asks
 // for less does not run in circles, and MaxWait at most: what waits for longer, as for the next month's budget, tries again meanwhile,
 // before the log forgets it.
-func (e *WaitError) event(attempt, before int, open *events.Usage, by *events.Provenance) events.Waiting {
-	w := events.Waiting{Attempt: attempt, Wait: e.Wait, Name: e.Name, Until: e.Until, Message: text(e), Usage: open, Provenance: by}
+func (e *WaitError) event(attempt int, run *Run, open *events.Usage, by *events.Provenance) events.Waiting {
+	w := events.Waiting{Attempt: attempt, Wait: e.Wait, Name: e.Name, Until: e.Until, Message: text(e), Usage: open, Provenance: by, Refused: run.refusals()}
 	now := time.Now().UTC()
-	soon, latest := now.Add(e.least(before)), now.Add(MaxWait)
+	soon, latest := now.Add(e.least(run.waits())), now.Add(MaxWait)
 	switch {
 	case e.Until == nil || e.Until.After(latest):
 		w.Until = &latest

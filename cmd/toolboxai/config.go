@@ -85,6 +85,7 @@ type Config struct {
 	LLMKinds        string        `env:"LLM_KINDS"`       // models and temperatures of single kinds: see llm.ParseKinds
 	EmbeddingModel  string        `env:"EMBEDDING_MODEL"` // provider/model or offline; goes with the provider when empty
 	MaxAgentRetries int           `env:"MAX_AGENT_RETRIES" envDefault:"3"`
+	InvalidRetries  int           `env:"INVALID_OUTPUT_RETRIES" envDefault:"0"` // of a task whose model's answers broke the rules, also after repair
 	AgentTimeout    int           `env:"AGENT_TIMEOUT_SECONDS" envDefault:"300"`
 	MaxGenerations  int           `env:"MAX_CONCURRENT_GENERATIONS" envDefault:"10"`
 	WorkerKinds     []string      `env:"WORKER_KINDS" envSeparator:","` // which a worker serves; all when empty
@@ -211,6 +212,7 @@ func (c Config) check() error {
 		{"SMTP_PORT", c.SMTPPort, 1, 65535},
 		{"JWT_ACCESS_TOKEN_EXPIRE_MINUTES", c.AccessMinutes, 1, 50},
 		{"MAX_AGENT_RETRIES", c.MaxAgentRetries, 0, 20},
+		{"INVALID_OUTPUT_RETRIES", c.InvalidRetries, 0, 20},
 		{"AGENT_TIMEOUT_SECONDS", c.AgentTimeout, 1, 24 * 3600},
 		{"MAX_CONCURRENT_GENERATIONS", c.MaxGenerations, 1, 1000},
 		{"LLM_PROCESSES", c.Processes, 1, 10_000},

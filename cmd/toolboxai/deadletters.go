@@ -55,6 +55,7 @@ func (c *deadShowCommand) Run(ctx context.Context) error {
 	if t.Failure != nil {
 		fmt.Printf("fingerprint  %s (others alike: deadletters list --fingerprint)\n", task.Fingerprint(t.Failure.Cause, t.Failure.Error))
 	}
+	printRefused(os.Stdout, t.Refused)
 	return printJSON(map[string]json.RawMessage{"input": t.Input})
 }
 

@@ -262,7 +262,7 @@ func (s *system) runAgents(ctx context.Context, name string, client llm.Client) 
 	}
 	runner, err := workers.NewRunner(workers.RunnerConfig{
 		Worker: name, Build: version, Slots: s.cfg.MaxGenerations, Agents: all, Log: s.broker.log, Board: s.broker.log, Blobs: s.broker.blobs,
-		Budgets: workers.DefaultBudgets(s.cfg.MaxAgentRetries), Timeout: s.cfg.agentTimeout(), Patience: s.cfg.writePatience(), Logger: s.logger,
+		Budgets: workers.DefaultBudgets(s.cfg.MaxAgentRetries).With(events.CauseInvalidOutput, s.cfg.InvalidRetries), Timeout: s.cfg.agentTimeout(), Patience: s.cfg.writePatience(), Logger: s.logger,
 	})
 	if err != nil {
 		return err

@@ -30,6 +30,8 @@ package llm
 import (
 	"context"
 	"encoding/json"
+
+	"github.com/toolboxai/orchestrator/internal/fault"
 )
 
 // Request is one call to a model. It carries the instructions twice: as prose for models (System, Prompt) and as data
@@ -53,6 +55,8 @@ type Request struct {
 	// OnStart is called by CompleteValid before each call that it makes: what OnDelta received before is void. A cache that has the
 	// answer calls neither.
 	OnStart func()
+	// OnRefused is told by CompleteValid of each answer of a model that is of no use, and what is wrong with it.
+	OnRefused func(answer Response, details []fault.Detail)
 }
 
 // Response is a whole answer.

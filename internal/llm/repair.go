@@ -65,14 +65,26 @@ func completeChecked(ctx context.Context, c Client, req Request, validate func(s
 		req.OnStart()
 	}
 	resp, err := c.Complete(ctx, req)
+	var useless *InvalidOutputError
+	if errors.As(err, &useless) {
+		resp.Text, resp.Usage = useless.LastText, useless.Usage
+		req.refused(resp, useless.Details)
+	}
 	if err != nil {
 		return Response{}, err
 	}
 	if details := validate(resp.Text); len(details) > 0 {
+		req.refused(resp, details)
 		bad := &InvalidOutputError{Details: details, LastText: clip(resp.Text, maxLastText), Usage: resp.Usage}
 		return Response{Usage: resp.Usage, Offline: resp.Offline}, bad
 	}
 	return resp, nil
+}
+
+func (r Request) refused(answer Response, details []fault.Detail) {
+	if r.OnRefused != nil {
+		r.OnRefused(answer, details)
+	}
 }
 
 // repairRequest asks for a better answer than the one bad describes.

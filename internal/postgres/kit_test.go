@@ -139,7 +139,7 @@ func mismatch(tb testing.TB, db *postgres.DB, log []events.Event) string {
 		if d := diff(want, have); d != "" {
 			return "task (-log +archive): " + d
 		}
-		want.Input, want.Result = nil, nil
+		want.Input, want.Result, want.Refused = nil, nil, nil
 		if want.Failure != nil {
 			want.Failure.Raw = nil
 		}

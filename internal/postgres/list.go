@@ -26,7 +26,7 @@ const readPosition = `
 	SELECT seq, event_time, event_time < now() - interval '` + lagAllowed + `', recorded_at < now() - interval '` + silenceAllowed + `'
 	FROM recorder_position`
 
-// List returns a page of the tenant's tasks, newest first, without their inputs and results, and without the raw bytes of
+// List returns a page of the tenant's tasks, newest first, without their inputs, results and refused answers, and without the raw bytes of
 // undecodable ones. Pages are cut by creation time and id: tasks that are submitted meanwhile do not move what is on later
 // pages, and neither do tasks that leave the list or come back to it, so that a walk over the dead letters meets each at most
 // once while it replays them. CreatedAfter and CreatedBefore are exclusive; times count in whole microseconds.
@@ -76,6 +76,7 @@ func (db *DB) List(ctx context.Context, f task.Filter) (task.Page, error) {
 				return nil
 			}
 			t, err := decodeTask(doc, nil)
+			t.Refused = nil // up to 64 KiB that a list has no room for
 			page.Tasks, last = append(page.Tasks, t), timeCursor(createdAt, at.id)
 			return err
 		})

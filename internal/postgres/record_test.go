@@ -103,6 +103,7 @@ func drawPayload(r *rapid.T, t task.Task) events.Payload {
 		q.NotBefore, q.ExpiresAt, q.TimeoutMS, q.Cost = &until, &until, 1000, 1.5
 		q.Origin = &events.Origin{Schedule: text, Tick: &until, Workflow: text, Step: text}
 	})
+	refused := events.KeepRefusals([]events.Refusal{{Attempt: t.Attempt, Step: text, Round: 1, Reasons: []events.Reason{{Field: text, Reason: text}}, Text: text, Usage: usage}})
 	ref := &events.Reference{Key: text, Bytes: 1 << 20, SHA256: "abc"}
 	var next []events.Payload
 	switch t.State {
@@ -120,13 +121,13 @@ func drawPayload(r *rapid.T, t task.Task) events.Payload {
 			events.Step{Attempt: t.Attempt, Name: text, Output: json.RawMessage(`null`)},
 			events.Started{Attempt: t.Attempt + 1, Dispatch: t.Dispatch, Worker: text},
 			events.Step{Attempt: t.Attempt, Name: text, OutputRef: ref, Usage: usage},
-			events.Retrying{Attempt: t.Attempt, Cause: events.CauseProvider, Error: text, NextAt: until},
+			events.Retrying{Attempt: t.Attempt, Cause: events.CauseProvider, Error: text, NextAt: until, Refused: refused},
 			events.Waiting{Attempt: t.Attempt, Wait: events.WaitTime, Name: text, Until: &until, Message: text, Usage: usage},
 			events.Waiting{Attempt: t.Attempt, Wait: events.WaitSignal, Name: text, Message: text},
 			events.Signalled{Name: "go", By: text},
 			events.Completed{Attempt: t.Attempt, ResultRef: ref, Usage: *usage, Provenance: events.Provenance{GeneratedBy: text}},
 			events.Completed{Attempt: t.Attempt, Result: json.RawMessage(`{"text":  "a\u0000b"}`), Usage: *usage, Provenance: events.Provenance{GeneratedBy: text}},
-			events.Failed{Attempts: t.Attempt, Cause: events.CauseBug, Error: text, Usage: usage},
+			events.Failed{Attempts: t.Attempt, Cause: events.CauseBug, Error: text, Usage: usage, Refused: refused},
 		}
 	case task.Failed:
 		again := queued

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/llm"
 )
 
@@ -67,6 +68,12 @@ func (s *stream) end() {
 
 // listen restores what req's caller hears. The returned function tells what is still held.
 func (r restorer) listen(req *llm.Request) (end func()) {
+	if refused := req.OnRefused; refused != nil {
+		req.OnRefused = func(answer llm.Response, details []fault.Detail) {
+			answer.Text = r.replace(answer.Text)
+			refused(answer, r.details(details))
+		}
+	}
 	tell, start := req.OnDelta, req.OnStart
 	if tell == nil {
 		return func() {}
@@ -86,10 +93,15 @@ func (r restorer) listen(req *llm.Request) (end func()) {
 func (r restorer) error(err error) error {
 	var bad *llm.InvalidOutputError
 	if errors.As(err, &bad) {
-		bad.LastText = r.replace(bad.LastText)
-		for i := range bad.Details {
-			bad.Details[i].Reason = r.replace(bad.Details[i].Reason)
-		}
+		bad.LastText, bad.Details = r.replace(bad.LastText), r.details(bad.Details)
 	}
 	return err
+}
+
+func (r restorer) details(hidden []fault.Detail) []fault.Detail {
+	out := make([]fault.Detail, len(hidden))
+	for i, d := range hidden {
+		out[i] = fault.Detail{Field: d.Field, Reason: r.replace(d.Reason)}
+	}
+	return out
 }

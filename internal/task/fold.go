@@ -124,7 +124,7 @@ func (t *Task) queued(e events.Event, p events.Queued) error {
 	t.Input, t.Names, t.RequestHash, t.Replay, t.QueuedSeq = p.Input, p.Names, p.RequestHash, p.Replay, e.Seq
 	t.CallbackURL, t.NoCache = p.CallbackURL, p.NoCache
 	t.NotBefore, t.ExpiresAt, t.TimeoutMS, t.Cost, t.Origin = p.NotBefore, p.ExpiresAt, p.TimeoutMS, p.Cost, p.Origin
-	t.Failure, t.Failures, t.Worker, t.StartedAt, t.FinishedAt, t.NextAt, t.Version = nil, nil, "", nil, nil, nil, ""
+	t.Failure, t.Failures, t.Refused, t.Worker, t.StartedAt, t.FinishedAt, t.NextAt, t.Version = nil, nil, nil, "", nil, nil, nil, ""
 	return nil
 }
 
@@ -139,6 +139,7 @@ func (t *Task) waiting(e events.Event, p events.Waiting) error {
 		return err
 	}
 	t.spend(p.Usage)
+	t.refuse(p.Refused)
 	t.State, t.Wait = Waiting, &Wait{For: p.Wait, Name: p.Name, Until: p.Until, Message: p.Message, Since: e.Time, Seq: e.Seq}
 	return nil
 }
@@ -193,6 +194,7 @@ func (t *Task) retrying(p events.Retrying) error {
 	t.spend(p.Usage)
 	at := p.NextAt
 	t.State, t.NextAt, t.Failure = Retrying, &at, &Failure{Cause: p.Cause, Error: p.Error}
+	t.refuse(p.Refused)
 	return nil
 }
 
@@ -201,6 +203,7 @@ func (t *Task) completed(e events.Event, p events.Completed) error {
 		return err
 	}
 	at := e.Time
+	t.Refused = nil
 	t.State, t.Result, t.ResultRef, t.Usage, t.Provenance, t.FinishedAt, t.Failure = Completed, p.Result, p.ResultRef, &p.Usage, &p.Provenance, &at, nil
 	return nil
 }
@@ -216,7 +219,15 @@ func (t *Task) failed(e events.Event, p events.Failed) error {
 	if p.Usage != nil {
 		t.Usage = p.Usage
 	}
+	t.refuse(p.Refused)
 	return nil
+}
+
+// refuse adds what an attempt refused.
+func (t *Task) refuse(more []events.Refusal) {
+	if len(more) > 0 {
+		t.Refused = events.KeepRefusals(slices.Concat(t.Refused, more))
+	}
 }
 
 func (t *Task) cancelled(e events.Event, p events.Cancelled) error {

@@ -107,7 +107,7 @@ type ProgressBoard interface {
 
 // Archive answers what the log cannot: lists, and what is older than the log. It lags behind the log.
 type Archive interface {
-	// List returns a page of tasks, newest first, without their inputs and results, and without Failure.Raw.
+	// List returns a page of tasks, newest first, without their inputs, results and refused answers, and without Failure.Raw.
 	List(ctx context.Context, f Filter) (Page, error)
 	// Get returns a task with input and result, or NotFound.
 	Get(ctx context.Context, tenant, id string) (Task, error)

@@ -69,6 +69,7 @@ type Task struct {
 	Progress   *Progress            `json:"progress,omitempty"`
 	Failure    *Failure             `json:"failure,omitempty"`  // why it failed, or why it is tried again
 	Failures   map[events.Cause]int `json:"failures,omitempty"` // failed attempts of this dispatch by cause
+	Refused    []events.Refusal     `json:"refused,omitempty"`  // answers of models that its attempts refused, see events.KeepRefusals; gone with its completion
 	Worker     string               `json:"worker,omitempty"`   // who holds it, or held it last
 	Labels     map[string]string    `json:"labels,omitempty"`
 	Replay     *events.Replay       `json:"replay,omitempty"`

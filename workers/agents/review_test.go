@@ -224,7 +224,7 @@ func TestReview_OverTheWire(t *testing.T) {
 	}{
 		"Good":        {[]string{answer(1)}, task.Completed},
 		"BadThenGood": {[]string{answer(4), "```json\n" + answer(3) + "\n```"}, task.Completed},
-		"AlwaysBad":   {[]string{answer(4), answer(5)}, task.Retrying},
+		"AlwaysBad":   {[]string{answer(4), answer(5)}, task.Failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,9 +1,12 @@
 package agents_test
 
 import (
+	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/toolboxai/orchestrator/events"
 	"github.com/toolboxai/orchestrator/internal/llm"
 	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/workers/workerstest"
@@ -357,12 +360,31 @@ func TestAgents_GiveUpAfterOneRepair(t *testing.T) {
 				return edited(t, answer, r.change), nil
 			})
 			got, _ := workerstest.Work(t, open(t, m, kind), []byte(r.input))
-			if got.State != task.Retrying || got.Failure.Cause != "invalid_output" || got.Result != nil {
+			if got.State != task.Failed || got.Failure.Cause != "invalid_output" || got.Result != nil {
 				t.Errorf("state %s, failure %+v, result %s", got.State, got.Failure, got.Result)
 			}
+			checkRefused(t, got, r)
 			if rounds != 2 {
 				t.Errorf("asked %d times, want 2", rounds)
 			}
 		})
+	}
+}
+
+// checkRefused wants both rounds of the mistake on record, with the reasons that the model was told.
+func checkRefused(t *testing.T, got task.Task, r rule) {
+	t.Helper()
+	if len(got.Refused) != 2 {
+		t.Fatalf("%d answers are kept", len(got.Refused))
+	}
+	for i, refused := range got.Refused {
+		if refused.Round != i+1 || refused.Attempt != 1 || refused.GeneratedBy != "openai/gpt-test" || refused.PromptVersion == "" ||
+			refused.Usage == nil || refused.Usage.OutputTokens != 20 || !json.Valid([]byte(refused.Text)) && refused.Bytes <= len(refused.Text) {
+			t.Errorf("answer %d: %+v", i+1, refused)
+		}
+		told := slices.ContainsFunc(refused.Reasons, func(why events.Reason) bool { return strings.Contains("- "+why.Field+": "+why.Reason, r.want) })
+		if !told {
+			t.Errorf("answer %d lacks %q: %+v", i+1, r.want, refused.Reasons)
+		}
 	}
 }

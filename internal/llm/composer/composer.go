@@ -71,7 +71,8 @@ func with[In interface{ check() error }, Out any](write func(In) Out) func(json.
 	}
 }
 
-// request is the part of an input that the answer follows from: its text seeds every choice.
+// request is the part of an input that the answer follows from: its text seeds every choice. What it is, is without what no answer may
+// repeat.
 type request[T any] struct {
 	is   T
 	text string
@@ -79,7 +80,11 @@ type request[T any] struct {
 
 func (r *request[T]) UnmarshalJSON(raw []byte) error {
 	r.text = string(raw)
-	return json.Unmarshal(raw, &r.is)
+	shown, err := plainJSON(raw)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(shown, &r.is)
 }
 
 // Describe names the composer.

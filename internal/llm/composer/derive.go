@@ -210,6 +210,9 @@ func upper(s string) string {
 func (m *mix) fillBlanks(want wants, seed *rand.Rand) []*candidate {
 	var out []*candidate
 	add := func(key, text, word, why string, k mark, bonus int) {
+		if strings.Contains(strings.ToLower(text), strings.ToLower(word)) {
+			return // it could be copied into the blank
+		}
 		out = append(out, &candidate{key: key, fit: k.fit(want, m.wish.Grade) + bonus, make: func() item {
 			return item{"fill_blank", text, []option{}, word, why, m.hints(topicHint(k, word), firstLetter(word))}
 		}})

@@ -33,7 +33,7 @@ func scaffoldQuestion(w wish, s slot) item {
 	case "short_answer":
 		made.Text, made.CorrectAnswer = form("write a question that is answered in one or two sentences"), "[Write a model answer.]"
 	case "fill_blank":
-		made.Text, made.CorrectAnswer = form("write a sentence and leave out its key word, here: ____"), "[key word]"
+		made.Text, made.CorrectAnswer = form("write a sentence and leave out its key word, here: ____"), "[the missing word]"
 	case "matching":
 		made.Text = form("write four terms and their meanings")
 		made.CorrectAnswer = numbered("[Meaning of term %d]", 4)

@@ -2,6 +2,7 @@ package composer
 
 import (
 	"embed"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -21,7 +22,18 @@ type scriptRequest struct {
 }
 
 type scriptInput struct {
-	Request scriptRequest `json:"request"`
+	Request scriptWish `json:"request"`
+}
+
+// scriptWish is a scriptRequest without what no answer may repeat.
+type scriptWish struct{ scriptRequest }
+
+func (w *scriptWish) UnmarshalJSON(raw []byte) error {
+	shown, err := plainJSON(raw)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(shown, &w.scriptRequest)
 }
 
 func (in scriptInput) check() error { return nil }
@@ -42,13 +54,13 @@ type scriptAnswer struct {
 }
 
 func (c *Composer) scriptOutline(in scriptInput) scriptPlan {
-	r := recipeFor(in.Request)
-	return scriptPlan{r.nameFor(in.Request), r.about, r.parts, r.notes}
+	r := recipeFor(in.Request.scriptRequest)
+	return scriptPlan{r.nameFor(in.Request.scriptRequest), r.about, r.parts, r.notes}
 }
 
 func (c *Composer) scriptDraft(in scriptInput) scriptAnswer {
-	r := recipeFor(in.Request)
-	answer := scriptAnswer{Name: r.nameFor(in.Request), Code: c.code(r, in.Request), Dependencies: r.needs, SecurityNotes: r.notes}
+	r := recipeFor(in.Request.scriptRequest)
+	answer := scriptAnswer{Name: r.nameFor(in.Request.scriptRequest), Code: c.code(r, in.Request.scriptRequest), Dependencies: r.needs, SecurityNotes: r.notes}
 	var b strings.Builder
 	b.WriteString(r.about + "\n\n")
 	switch in.Request.ScriptType {

@@ -57,7 +57,7 @@ func (a Archive) List(_ context.Context, f task.Filter) (task.Page, error) {
 			break
 		}
 		last = i
-		t.Input, t.Result = nil, nil
+		t.Input, t.Result, t.Refused = nil, nil, nil
 		if t.Failure != nil {
 			t.Failure.Raw = nil
 		}

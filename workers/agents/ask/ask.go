@@ -1,6 +1,6 @@
 // Package ask is the way from an agent's step to a model and back. It renders the step's versioned prompt, calls the model
-// inside the journal of the run, where readers see it write, holds the answer against the step's schema and rules, gives it one repair round, and puts
-// on record what it cost and who wrote it.
+// inside the journal of the run, where readers see it write, holds the answer against the step's schema, its rules and what is safe for a class, gives it one repair round, and puts
+// on record what it cost, who wrote it, and which answers were refused.
 //
 // A step's prompt is prompts/<prompt>.v<version>.md, a text/template with two parts: "system" holds the instructions and is
 // rendered without data, "prompt" is rendered with the step's input and shows a teacher's words only through {{data …}}, a
@@ -35,6 +35,7 @@ type Question[T any] struct {
 	MaxTokens int                            // upper bound of the answer; 0 takes the client's default
 	Creative  float64                        // the model's temperature, 0 to 1
 	Check     func(answer *T) []fault.Detail // rules beyond the schema; it may tidy the answer; may be nil
+	Code      []string                       // names of fields that hold code, which Check judges; all other texts go through quality.Safe
 }
 
 // Ask returns the answer to q. It is on the run's record when Ask returns, and an answer that an earlier attempt recorded is
@@ -74,6 +75,8 @@ func answer[T any](ctx context.Context, run *workers.Run, a *Author, q Question[
 		meter.delta(delta)
 		_, _ = shown.WriteString(delta)
 	}
+	kept := &refusals{run: run, step: q.Step, version: a.version}
+	req.OnRefused = kept.add
 	resp, rounds, err := llm.CompleteValid(ctx, a.client, req, func(text string) []fault.Detail {
 		candidate, details := decode(a, q, text)
 		if len(details) == 0 {
@@ -117,7 +120,7 @@ func caller(t task.Task) llm.Caller {
 	return c
 }
 
-// decode reads an answer and says everything that is wrong with it.
+// decode reads an answer and says what is wrong with it: first what breaks the schema, then, for one that does not, the rules, then safety.
 func decode[T any](a *Author, q Question[T], text string) (T, []fault.Detail) {
 	var v T
 	if len(text) > maxAnswer {
@@ -133,10 +136,12 @@ func decode[T any](a *Author, q Question[T], text string) (T, []fault.Detail) {
 	if err := json.Unmarshal([]byte(text), &v); err != nil {
 		return v, detailsOf(err)
 	}
-	if q.Check == nil {
-		return v, nil
+	if q.Check != nil {
+		if details := q.Check(&v); len(details) > 0 {
+			return v, details
+		}
 	}
-	return v, q.Check(&v)
+	return v, safety(a.systems[q.Prompt], v, q.Code)
 }
 
 func detailsOf(err error) []fault.Detail {

@@ -69,6 +69,19 @@ func checkAdvice(req Request, v *Advice) []fault.Detail {
 	return r.details
 }
 
+// given returns the fields of an answer that hold the submission's own words: what is wrong with those is said by the checks of the plan, and no
+// model could mend it.
+func (r Request) given() []string {
+	var names []string
+	if r.Name != "" && utf8.RuneCountInString(r.Name) <= maxName {
+		names = append(names, "display_name")
+	}
+	if r.Description != "" && utf8.RuneCountInString(r.Description) <= maxDescription {
+		names = append(names, "description")
+	}
+	return names
+}
+
 // metadata checks what would stand on Roblox. What the submission gives, and fits, is taken as it is, so that only the rest matters.
 func (r *rules) metadata(req Request, v *Advice) {
 	for _, field := range []struct {

@@ -48,7 +48,7 @@ func (a agent) work(ctx context.Context, run *workers.Run, in Input) (Result, er
 	}
 	advice, err := ask.Ask(ctx, run, a.author, ask.Question[Advice]{
 		Prompt: "plan", Input: planInput{req}, Doing: "Describing the asset", From: 10, To: 85, Length: 1800, MaxTokens: 3000,
-		Creative: 0.4, Check: func(v *Advice) []fault.Detail { return checkAdvice(req, v) },
+		Creative: 0.4, Code: req.given(), Check: func(v *Advice) []fault.Detail { return checkAdvice(req, v) },
 	})
 	if err != nil {
 		return Result{}, err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/workers/agents/lesson"
+	"github.com/toolboxai/orchestrator/workers/agents/quality"
 )
 
 // minBody is the least that a section's body says, in characters: less is a heading.
@@ -44,7 +45,8 @@ func checkDraft(req Request, d *Draft) []fault.Detail {
 	}
 	details = cover.missing(details)
 	details = cover.evidence(d, details)
-	return checkLists(d, details)
+	details = checkLists(d, details)
+	return append(details, quality.Read(d.prose(), req.words()...).Check("answer.sections", req.Grade.To)...)
 }
 
 func checkLists(d *Draft, details []fault.Detail) []fault.Detail {

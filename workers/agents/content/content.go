@@ -117,7 +117,7 @@ func (a agent) assess(ctx context.Context, run *workers.Run, req Request, draft 
 		Prompt: "assessment", Input: assessmentInput{req, draft, slots}, Doing: "Writing the assessment", From: 70, To: 95,
 		Length: 500 * len(slots), MaxTokens: 6000, Creative: 0.5,
 		Check: func(v *assessmentAnswer) []fault.Detail {
-			return lesson.CheckQuestions("answer.questions", v.Questions, slots, nil)
+			return lesson.CheckQuestions("answer.questions", v.Questions, lesson.Wanted{Slots: slots, Grade: req.Grade.To, Given: req.words()})
 		},
 	})
 	if err != nil {

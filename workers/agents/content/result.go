@@ -1,28 +1,27 @@
 package content
 
 import (
-	"math"
-	"regexp"
 	"strings"
 
 	"github.com/toolboxai/orchestrator/workers/agents/lesson"
+	"github.com/toolboxai/orchestrator/workers/agents/quality"
 )
 
 // Result is a lesson, as output.schema.json describes it.
 type Result struct {
-	Title               string      `json:"title"`
-	Summary             string      `json:"summary"`
-	Subject             string      `json:"subject"`
-	GradeLevel          string      `json:"grade_level"`
-	DurationMinutes     int         `json:"duration_minutes"`
-	Objectives          []Objective `json:"objectives"`
-	Sections            []Section   `json:"sections"`
-	Vocabulary          []Term      `json:"vocabulary"`
-	InteractiveElements []string    `json:"interactive_elements"`
-	RobloxIntegration   Roblox      `json:"roblox_integration"`
-	Assessment          *Assessment `json:"assessment,omitempty"`
-	QualityScore        float64     `json:"quality_score"` // 0 to 1
-	Quality             Quality     `json:"quality"`
+	Title               string        `json:"title"`
+	Summary             string        `json:"summary"`
+	Subject             string        `json:"subject"`
+	GradeLevel          string        `json:"grade_level"`
+	DurationMinutes     int           `json:"duration_minutes"`
+	Objectives          []Objective   `json:"objectives"`
+	Sections            []Section     `json:"sections"`
+	Vocabulary          []Term        `json:"vocabulary"`
+	InteractiveElements []string      `json:"interactive_elements"`
+	RobloxIntegration   Roblox        `json:"roblox_integration"`
+	Assessment          *Assessment   `json:"assessment,omitempty"`
+	QualityScore        float64       `json:"quality_score"` // 0 to 1
+	Quality             quality.Parts `json:"quality"`       // see rate
 }
 
 // Objective is an objective with the sections that teach it.
@@ -60,15 +59,6 @@ type Assessment struct {
 	Questions    []lesson.Question `json:"questions"`
 }
 
-// Quality holds the parts of the score, each from 0 to 1.
-type Quality struct {
-	ObjectiveCoverage float64  `json:"objective_coverage"`
-	Sections          float64  `json:"sections"`
-	Vocabulary        float64  `json:"vocabulary"`
-	Assessment        *float64 `json:"assessment,omitempty"` // nil without a quiz
-	Completeness      float64  `json:"completeness"`
-}
-
 // passingScore is the percentage that passes the assessment of a lesson.
 const passingScore = 70
 
@@ -93,20 +83,22 @@ func assemble(req Request, o Outline, d Draft, questions []lesson.Question) Resu
 	if questions != nil {
 		r.Assessment = &Assessment{Title: "Check: " + o.Title, PassingScore: passingScore, Questions: questions}
 	}
-	r.Quality = quality(req, d, covered, questions)
-	r.QualityScore = r.Quality.score()
+	r.Quality = rate(req, o.Summary, d, covered, questions)
+	r.QualityScore = r.Quality.Score()
 	return r
 }
 
 // goodBody is the length, in characters, from which a section's body counts as more than a few lines.
 const goodBody = 300
 
-func quality(req Request, d Draft, c *cover, questions []lesson.Question) Quality {
-	var q Quality
+// rate returns the parts of a lesson's quality: objective_coverage, sections, vocabulary, assessment where there is one, reading_level
+// where the text can be rated, and completeness, which the whole is multiplied by.
+func rate(req Request, summary string, d Draft, c *cover, questions []lesson.Question) quality.Parts {
+	coverage := 0.0
 	for i, objective := range req.Objectives {
-		q.ObjectiveCoverage += lesson.Overlap(objective.Text(), d.text(c.sections[i])) / float64(len(req.Objectives))
+		coverage += lesson.Overlap(objective.Text(), d.text(c.sections[i])) / float64(len(req.Objectives))
 	}
-	long := 0
+	long, used := 0, 0
 	var all strings.Builder
 	for _, s := range d.Sections {
 		if len([]rune(s.Body)) >= goodBody {
@@ -114,14 +106,16 @@ func quality(req Request, d Draft, c *cover, questions []lesson.Question) Qualit
 		}
 		all.WriteString(strings.ToLower(s.Body) + "\n")
 	}
-	q.Sections = (share(len(d.Sections), req.sections()) + share(long, len(d.Sections))) / 2
-	used := 0
 	for _, v := range d.Vocabulary {
 		if strings.Contains(all.String(), strings.ToLower(v.Term)) {
 			used++
 		}
 	}
-	q.Vocabulary = (share(len(d.Vocabulary), 6) + share(used, len(d.Vocabulary))) / 2
+	parts := quality.Parts{
+		{Name: "objective_coverage", Score: coverage, Weight: 0.4},
+		{Name: "sections", Score: (quality.Share(len(d.Sections), req.sections()) + quality.Share(long, len(d.Sections))) / 2, Weight: 0.25},
+		{Name: "vocabulary", Score: (quality.Share(len(d.Vocabulary), 6) + quality.Share(used, len(d.Vocabulary))) / 2, Weight: 0.15},
+	}
 	if questions != nil {
 		tested, helpful := map[lesson.Int]bool{}, 0
 		for _, question := range questions {
@@ -130,47 +124,47 @@ func quality(req Request, d Draft, c *cover, questions []lesson.Question) Qualit
 				helpful++
 			}
 		}
-		part := round((share(len(tested), len(req.Objectives)) + share(helpful, len(questions))) / 2)
-		q.Assessment = &part
+		score := (quality.Share(len(tested), len(req.Objectives)) + quality.Share(helpful, len(questions))) / 2
+		parts = append(parts, quality.Part{Name: "assessment", Score: score, Weight: 0.2})
 	}
-	q.Completeness = round(completeness(d, questions))
-	q.ObjectiveCoverage, q.Sections, q.Vocabulary = round(q.ObjectiveCoverage), round(q.Sections), round(q.Vocabulary)
-	return q
+	if r := quality.Read(summary+"\n\n"+d.prose(), req.words()...); r.Rated {
+		parts = append(parts, quality.Part{Name: "reading_level", Score: r.Fit(req.Grade.To), Weight: 0.1})
+	}
+	return append(parts, quality.Part{Name: "completeness", Score: quality.Completeness(pieces(d, questions)), Factor: true})
 }
 
-// toFillIn matches what is left for the teacher to write: words in square brackets that are no link.
-var toFillIn = regexp.MustCompile(`\[[^\[\]\n]{4,}\]([^(]|$)`)
-
-// completeness returns the share of sections, definitions and questions that leave nothing to fill in.
-func completeness(d Draft, questions []lesson.Question) float64 {
-	pieces := make([]string, 0, len(d.Sections)+len(d.Vocabulary)+len(questions))
+// pieces returns what a lesson is made of: its sections, definitions and questions.
+func pieces(d Draft, questions []lesson.Question) []string {
+	texts := make([]string, 0, len(d.Sections)+len(d.Vocabulary)+len(questions))
 	for _, s := range d.Sections {
-		pieces = append(pieces, s.Body+"\n"+s.Activity)
+		texts = append(texts, s.Body+"\n"+s.Activity)
 	}
 	for _, v := range d.Vocabulary {
-		pieces = append(pieces, v.Definition)
+		texts = append(texts, v.Definition)
 	}
 	for _, q := range questions {
-		pieces = append(pieces, q.Text+"\n"+q.Explanation)
+		texts = append(texts, q.Text+"\n"+q.Explanation)
 	}
-	whole := 0
-	for _, text := range pieces {
-		if !toFillIn.MatchString(text) {
-			whole++
-		}
-	}
-	return share(whole, len(pieces))
+	return texts
 }
 
-// score is the weighted mean of the parts that there are, times completeness: a form to fill in is worth little as it stands.
-func (q Quality) score() float64 {
-	sum, weight := 0.4*q.ObjectiveCoverage+0.25*q.Sections+0.15*q.Vocabulary, 0.8
-	if q.Assessment != nil {
-		sum, weight = sum+0.2**q.Assessment, 1
+// prose returns all that a class reads of a draft, in Markdown.
+func (d *Draft) prose() string {
+	var b strings.Builder
+	for _, s := range d.Sections {
+		b.WriteString(s.Body + "\n\n" + s.Activity + "\n\n")
 	}
-	return round(sum / weight * q.Completeness)
+	for _, v := range d.Vocabulary {
+		b.WriteString(v.Definition + "\n\n")
+	}
+	return b.String()
 }
 
-func share(have, want int) float64 { return min(float64(have)/float64(max(want, 1)), 1) }
-
-func round(f float64) float64 { return math.Round(f*100) / 100 }
+// words returns the teacher's own words, which a lesson may repeat however hard they are.
+func (r Request) words() []string {
+	words := append([]string{r.Subject, r.CustomRequirements}, r.AccessibilityFeatures...)
+	for _, o := range r.Objectives {
+		words = append(words, o.Title, o.Description, o.Text())
+	}
+	return words
+}

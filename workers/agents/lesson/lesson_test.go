@@ -137,14 +137,14 @@ func good() []lesson.Question {
 
 func TestCheckQuestions_AcceptsEachType(t *testing.T) {
 	t.Parallel()
-	if details := lesson.CheckQuestions("answer.questions", good(), lesson.Slots(6, types(), 1), nil); len(details) > 0 {
+	if details := lesson.CheckQuestions("answer.questions", good(), lesson.Wanted{Slots: lesson.Slots(6, types(), 1), Grade: 12}); len(details) > 0 {
 		t.Errorf("got %v", details)
 	}
 }
 
 func TestCheckQuestions_RefusesWhatWasAskedBefore(t *testing.T) {
 	t.Parallel()
-	details := lesson.CheckQuestions("answer.questions", good(), lesson.Slots(6, types(), 1), []string{" Which?  "})
+	details := lesson.CheckQuestions("answer.questions", good(), lesson.Wanted{Slots: lesson.Slots(6, types(), 1), Taken: []string{" Which?  "}, Grade: 12})
 	if len(details) != 1 || details[0].Field != "answer.questions[0].text" || details[0].Reason != "repeats a question that was asked before" {
 		t.Errorf("got %v", details)
 	}
@@ -158,7 +158,7 @@ func TestCheckQuestions_ListsEveryMistake(t *testing.T) {
 	questions[4].Options[0].IsCorrect = false
 	questions[5].CorrectAnswer = nil
 	var fields []string
-	for _, d := range lesson.CheckQuestions("q", questions, lesson.Slots(6, types(), 1), nil) {
+	for _, d := range lesson.CheckQuestions("q", questions, lesson.Wanted{Slots: lesson.Slots(6, types(), 1), Grade: 12}) {
 		fields = append(fields, d.Field)
 	}
 	if want := []string{"q[0].correct_answer", "q[3].correct_answer", "q[4].options[0].is_correct", "q[5].correct_answer"}; !slices.Equal(fields, want) {

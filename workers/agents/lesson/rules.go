@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/toolboxai/orchestrator/internal/fault"
 )
@@ -22,17 +23,27 @@ func (r *rules) broken(field, format string, args ...any) {
 	r.details = append(r.details, fault.Detail{Field: field, Reason: fmt.Sprintf(format, args...)})
 }
 
-// CheckQuestions tidies questions and says what is wrong with them: their number, their order of types, and each one's shape.
-// Path names the list in the details: "answer.questions". Texts that are taken already must not come again.
-func CheckQuestions(path string, questions []Question, slots []Slot, taken []string) []fault.Detail {
+// Wanted says what questions are held against.
+type Wanted struct {
+	Slots []Slot
+	Taken []string // texts of questions that were asked before
+	Grade int      // the highest of the class
+	Given []string // the teacher's own words, which count for nothing where it is rated how hard the questions are to read
+}
+
+// CheckQuestions tidies questions and says what is wrong with them: their number, their order of types, each one's shape, keys that a sum
+// contradicts, answers that are given away, and whether they read far above the grade. Path names the list in the details:
+// "answer.questions". Texts that differ in case and punctuation alone count as the same.
+func CheckQuestions(path string, questions []Question, want Wanted) []fault.Detail {
 	var r rules
+	slots := want.Slots
 	if len(questions) != len(slots) {
 		r.broken(path, "has %d questions, must have exactly %d", len(questions), len(slots))
 		return r.details
 	}
 	seen := map[string]int{}
-	for _, text := range taken {
-		seen[Clean(text)] = -1
+	for _, text := range want.Taken {
+		seen[textKey(Clean(text))] = -1
 	}
 	for i := range questions {
 		q, at := &questions[i], fmt.Sprintf("%s[%d]", path, i)
@@ -41,17 +52,21 @@ func CheckQuestions(path string, questions []Question, slots []Slot, taken []str
 			r.broken(at+".type", "is %q, must be %q as planned for question %d", q.Type, slots[i].Type, slots[i].Number)
 			continue
 		}
-		if other, twice := seen[q.Text]; twice {
+		if other, twice := seen[textKey(q.Text)]; twice {
 			if other < 0 {
 				r.broken(at+".text", "repeats a question that was asked before")
 			} else {
 				r.broken(at+".text", "repeats %s[%d]", path, other)
 			}
 		}
-		seen[q.Text] = i
-		r.checkShape(at, *q)
+		seen[textKey(q.Text)] = i
+		before := len(r.details)
+		if r.checkShape(at, *q); len(r.details) == before {
+			r.sums(at, *q)
+			r.giveaways(at, *q)
+		}
 	}
-	return r.details
+	return append(r.details, Reading(questions, want.Given).Check(path, want.Grade)...)
 }
 
 func (q *Question) tidy() {
@@ -141,10 +156,10 @@ func (r *rules) checkOptions(at string, q Question) bool {
 		}
 		if o.Text == "" {
 			r.broken(field+".text", "is blank")
-		} else if texts[o.Text] {
-			r.broken(field+".text", "%q stands twice", o.Text)
+		} else if texts[optionKey(q.Text, o.Text)] {
+			r.broken(field+".text", "%q stands twice: options that differ in case and punctuation alone are the same", o.Text)
 		}
-		ids[o.ID], texts[o.Text] = true, true
+		ids[o.ID], texts[optionKey(q.Text, o.Text)] = true, true
 		if !o.IsCorrect && (q.Type == Matching || q.Type == Ordering) {
 			r.broken(field+".is_correct", "must be true: every option of %s is part of the answer", q.Type)
 		}
@@ -188,6 +203,10 @@ func (r *rules) marked(at string, q Question) {
 func (r *rules) trueFalse(at string, q Question) {
 	if q.Options[0].ID != "true" || q.Options[1].ID != "false" {
 		r.broken(at+".options", `must have the ids "true" and "false", in this order`)
+	}
+	if strings.EqualFold(q.Options[0].Text, "false") || strings.EqualFold(q.Options[1].Text, "true") {
+		r.broken(at+".options", "have texts that contradict their ids")
+		return
 	}
 	if countMarked(q) == 2 {
 		r.broken(at+".options", "are both marked correct; exactly one must be")

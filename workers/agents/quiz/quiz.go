@@ -113,7 +113,7 @@ func (a agent) draft(ctx context.Context, run *workers.Run, in draftInput) ([]le
 		Doing: fmt.Sprintf("Writing questions %d to %d of %d", in.From+1, in.To, len(in.Slots)), From: at(in.From), To: at(in.To),
 		Length: 600 * len(in.Batch()), MaxTokens: 8000, Creative: 0.5,
 		Check: func(d *Draft) []fault.Detail {
-			return lesson.CheckQuestions("answer.questions", d.Questions, in.Batch(), in.Asked)
+			return lesson.CheckQuestions("answer.questions", d.Questions, lesson.Wanted{Slots: in.Batch(), Taken: in.Asked, Grade: in.Request.top(), Given: in.Request.words()})
 		},
 	})
 	return answer.Questions, err

@@ -64,3 +64,23 @@ func (in Input) request() (Request, error) {
 	}
 	return req, nil
 }
+
+// anyGrade is the highest grade of a class that nobody named.
+const anyGrade = 12
+
+// top returns the highest grade of the class.
+func (r Request) top() int {
+	if r.Grade == nil {
+		return anyGrade
+	}
+	return r.Grade.To
+}
+
+// words returns the teacher's own words, which a quiz may repeat however hard they are.
+func (r Request) words() []string {
+	words := []string{r.Subject}
+	for _, o := range r.Objectives {
+		words = append(words, o.Title, o.Description, o.Text())
+	}
+	return words
+}

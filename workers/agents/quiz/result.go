@@ -1,6 +1,9 @@
 package quiz
 
-import "github.com/toolboxai/orchestrator/workers/agents/lesson"
+import (
+	"github.com/toolboxai/orchestrator/workers/agents/lesson"
+	"github.com/toolboxai/orchestrator/workers/agents/quality"
+)
 
 // Result is a quiz, as output.schema.json describes it.
 type Result struct {
@@ -11,6 +14,8 @@ type Result struct {
 	PassingScore int               `json:"passing_score"`        // percent of TotalPoints
 	TotalPoints  int               `json:"total_points"`
 	Questions    []lesson.Question `json:"questions"`
+	QualityScore float64           `json:"quality_score"` // 0 to 1
+	Quality      quality.Parts     `json:"quality"`       // see rate
 }
 
 func assemble(req Request, o Outline, slots []lesson.Slot, questions []lesson.Question) Result {
@@ -22,5 +27,7 @@ func assemble(req Request, o Outline, slots []lesson.Slot, questions []lesson.Qu
 	for _, q := range questions {
 		r.TotalPoints += int(q.Points)
 	}
+	r.Quality = rate(req, questions)
+	r.QualityScore = r.Quality.Score()
 	return r
 }

@@ -106,7 +106,7 @@ func (a agent) work(ctx context.Context, run *workers.Run, in Input) (Result, er
 	}
 	draft, err := ask.Ask(ctx, run, a.author, ask.Question[Draft]{
 		Prompt: "draft", Input: draftInput{req, outline}, Doing: "Writing the script", From: 25, To: 90, Length: 5000,
-		MaxTokens: 8000, Creative: 0.2, Check: func(d *Draft) []fault.Detail { return checkDraft(req, d) },
+		MaxTokens: 8000, Creative: 0.2, Code: []string{"code"}, Check: func(d *Draft) []fault.Detail { return checkDraft(req, d) },
 	})
 	if err != nil {
 		return Result{}, err
