@@ -161,6 +161,10 @@ func free(schema, was any, text string) (any, bool) {
 			maps.Copy(out, there)
 		}
 		for name, p := range properties {
+			// What names a field of the data must be there, and what the submission says of an asset goes out as it stands.
+			if name == "group_by" || name == "name" || name == "description" {
+				continue
+			}
 			if v, ok := free(p, out[name], text); ok {
 				out[name], found = v, true
 			}
