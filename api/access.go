@@ -28,7 +28,7 @@ const (
 func access() map[string]auth.Rule {
 	table := map[string]auth.Rule{}
 	for _, part := range []map[string]auth.Rule{
-		accessToTasks(), accessToLive(), accessToSchedules(), accessToEngine(), accessToHealth(),
+		accessToTasks(), accessToLive(), accessToContext(), accessToSchedules(), accessToEngine(), accessToHealth(),
 		accessToSignIn(), accessToPeople(), accessToTenants(), accessToClasses(), accessToKeys(), accessToWebhooks(), accessToOperations(),
 	} {
 		maps.Copy(table, part)
@@ -63,6 +63,17 @@ func accessToLive() map[string]auth.Rule {
 		"ReceiveChannelEvents":    {Public: true, Class: limit.ClassPublic, Group: groupWrite}, // its signature proves who sends it
 		"AuthenticateChannelUser": {Admin: own, Teacher: own, Student: own, Parent: own, Group: groupRead},
 		"IssueTicket":             {Admin: own, Teacher: own, Student: own, Parent: own, Scope: auth.TasksRead, Group: groupWrite},
+	}
+}
+
+// accessToContext is for those who submit tasks: each of them has a context of their own, which nobody else reads.
+func accessToContext() map[string]auth.Rule {
+	const own = auth.Own
+	return map[string]auth.Rule{
+		"GetAgentContext":    {Admin: own, Teacher: own, Scope: auth.TasksRead, Group: groupRead},
+		"UpdateAgentContext": {Admin: own, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
+		"ClearAgentContext":  {Admin: own, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
+		"SetContextPriority": {Admin: own, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
 	}
 }
 
@@ -119,7 +130,7 @@ func accessToPages() map[string]auth.Rule {
 	page := auth.Rule{Public: true, Class: limit.ClassPublic} // which is in memory: who reads it slowly holds nobody's place
 	return map[string]auth.Rule{
 		"/": page, documentPath: page, docsPath: page, docsPath + "/*": page,
-		"/metrics": {Public: true}, "/health": {Public: true}, "/health/live": {Public: true}, "/health/ready": {Public: true},
+		"/metrics": {Public: true}, "/health": {Public: true}, "/health/live": {Public: true}, "/health/ready": {Public: true}, "/health/mcp": {Public: true},
 	}
 }
 
@@ -266,6 +277,7 @@ func accessToHealth() map[string]auth.Rule {
 		"GetHealth":    {Public: true},
 		"GetLiveness":  {Public: true},
 		"GetReadiness": {Public: true},
+		"GetMCPHealth": {Public: true},
 	}
 }
 

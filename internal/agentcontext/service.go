@@ -97,9 +97,10 @@ func (s *Service) Update(ctx context.Context, of Owner, writes []Write) (Context
 	err := s.store.Change(ctx, of, func(heads []Entry) (Change, error) {
 		written := s.written(heads, writes)
 		all := slices.DeleteFunc(slices.Clone(heads), func(e Entry) bool { return has(written, e.Key) })
-		kept, pruned := prune(append(all, written...), s.budget, s.most)
+		all = append(all, written...)
+		kept, pruned := prune(all, s.budget, s.most)
 		if s.unbounded {
-			kept, pruned = append(all, written...), nil
+			kept, pruned = all, nil
 		}
 		change := Change{Put: slices.DeleteFunc(written, func(e Entry) bool { return !has(kept, e.Key) })}
 		for _, key := range pruned {
