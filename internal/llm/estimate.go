@@ -66,7 +66,7 @@ func (e *estimator) learn(m Model, req Request, took tokens) {
 }
 
 func promptTokens(req Request) int {
-	return (len(req.System)+len(req.Prompt)+len(req.Schema))/bytesPerToken + 1
+	return (len(req.System)+len(req.Prompt)+len(req.Schema)+conversationBytes(req))/bytesPerToken + 1
 }
 
 func answerLimit(m Model, req Request) int {

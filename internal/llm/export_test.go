@@ -1,5 +1,7 @@
 package llm
 
+import "encoding/json"
+
 // What the tests of this package look at from outside.
 var (
 	ExtractJSON = extractJSON
@@ -30,4 +32,12 @@ func Cost(provider, model string, input, cached, output int) (float64, bool, err
 	}
 	usd, known := t.cost(provider, model, tokens{input: input, cached: cached, output: output})
 	return usd, known, nil
+}
+
+// WireSchema returns what a provider is told of a schema, and whether that holds an answer to it.
+func WireSchema(provider string, schema json.RawMessage) (json.RawMessage, bool) {
+	if provider == "anthropic" {
+		return wireSchema(schema, anthropicKeywords)
+	}
+	return wireSchema(schema, openaiKeywords)
 }

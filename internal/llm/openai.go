@@ -1,7 +1,6 @@
 package llm
 
 import (
-	"encoding/json"
 	"net/url"
 	"strings"
 
@@ -10,12 +9,11 @@ import (
 )
 
 const (
-	openaiBase    = "https://api.openai.com/v1"
-	openaiModel   = "gpt-6-luna"
-	googleBase    = "https://generativelanguage.googleapis.com/v1beta/openai"
-	googleModel   = "gemini-3.8-flash"
-	unusedKey     = "none" // langchaingo insists on a key where the server wants none
-	bareStreamEnd = "[DONE]"
+	openaiBase  = "https://api.openai.com/v1"
+	openaiModel = "gpt-6-luna"
+	googleBase  = "https://generativelanguage.googleapis.com/v1beta/openai"
+	googleModel = "gemini-3.8-flash"
+	unusedKey   = "none" // langchaingo insists on a key where the server wants none
 )
 
 // NewOpenAI returns the Client of OpenAI or, with e.Base, of any server that speaks its chat completions format; such a
@@ -59,7 +57,7 @@ func NewGoogle(e Endpoint) (*Remote, error) {
 	return r.withPrices()
 }
 
-// openaiFormat is the chat completions format of OpenAI, Google and Ollama.
+// openaiFormat is the chat completions format of OpenAI, Google and Ollama. See openaiwire.go for what it says and hears itself.
 type openaiFormat struct{}
 
 func (openaiFormat) open(e Endpoint, x *exchange) (llms.Model, error) {
@@ -72,64 +70,19 @@ func (openaiFormat) open(e Endpoint, x *exchange) (llms.Model, error) {
 		openai.WithOrganization(""), openai.WithHTTPClient(x))
 }
 
-func (openaiFormat) options(e Endpoint, tokens int, jsonMode bool) []llms.CallOption {
+func (openaiFormat) options(e Endpoint, tokens int) []llms.CallOption {
 	options := []llms.CallOption{llms.WithMaxTokens(tokens)}
 	if !takesCompletionTokens(e) {
 		options = append(options, openai.WithLegacyMaxTokensField())
-	}
-	if jsonMode {
-		options = append(options, llms.WithJSONMode())
 	}
 	return options
 }
 
 // takesCompletionTokens tells the servers that want max_completion_tokens from those that only know max_tokens.
-func takesCompletionTokens(e Endpoint) bool {
+func takesCompletionTokens(e Endpoint) bool { return isOpenAI(e) || isOpenAIReasoner(e.Model) }
+
+// isOpenAI tells OpenAI's own servers from those that only speak its format.
+func isOpenAI(e Endpoint) bool {
 	base, err := url.Parse(e.Base)
-	return err == nil && (base.Host == "api.openai.com" || strings.HasSuffix(base.Host, ".azure.com")) || isOpenAIReasoner(e.Model)
-}
-
-func (openaiFormat) inspect(data []byte, seen *sighting) ([]byte, bool, error) {
-	if string(data) == bareStreamEnd {
-		seen.done = true
-		return nil, true, nil
-	}
-	var v struct {
-		Model   string          `json:"model"`
-		Error   json.RawMessage `json:"error"`
-		Choices []struct {
-			Delta struct {
-				Content string `json:"content"`
-			} `json:"delta"`
-			FinishReason string `json:"finish_reason"`
-		} `json:"choices"`
-	}
-	if err := json.Unmarshal(data, &v); err != nil {
-		return nil, false, err
-	}
-	if len(v.Error) > 0 && string(v.Error) != "null" {
-		return v.Error, false, nil
-	}
-	if v.Model != "" {
-		seen.model = clip(v.Model, 100)
-	}
-	if len(v.Choices) > 0 {
-		seen.text += len(v.Choices[0].Delta.Content)
-		if reason := v.Choices[0].FinishReason; reason != "" {
-			seen.stop, seen.done = reason, true
-		}
-	}
-	return nil, true, nil
-}
-
-// tokens takes what the total has beyond the prompt for output: Google leaves reasoning out of the completion's count.
-func (openaiFormat) tokens(info map[string]any) tokens {
-	n := tokens{input: count(info, "PromptTokens"), cached: count(info, "PromptCachedTokens")}
-	n.output = max(count(info, "CompletionTokens"), count(info, "TotalTokens")-n.input)
-	return n
-}
-
-func count(info map[string]any, key string) int {
-	n, _ := info[key].(int)
-	return max(n, 0)
+	return err == nil && (base.Host == "api.openai.com" || strings.HasSuffix(base.Host, ".azure.com"))
 }

@@ -14,6 +14,7 @@ var (
 	ErrTruncated = errors.New("the answer was cut off at its token limit")
 	ErrEmpty     = errors.New("the answer is empty")
 	ErrRefused   = errors.New("the model declined to answer")
+	ErrToolCall  = errors.New("the answer asks for a tool in a way that cannot be served")
 )
 
 // maxLastText bounds what an InvalidOutputError keeps of the answer, in bytes.
@@ -26,7 +27,7 @@ type InvalidOutputError struct {
 	Details  []fault.Detail // what is wrong with it, never empty
 	LastText string         // the model's last answer, or its beginning: at most 64 KiB; not part of Error()
 	Usage    Usage          // what was paid for it, all rounds
-	Reason   error          // one of ErrNoJSON, ErrTruncated, ErrEmpty and ErrRefused; nil when a validator refused it
+	Reason   error          // one of those above; nil when a validator refused it
 }
 
 // Error names what is wrong, at most five of the details.

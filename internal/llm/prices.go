@@ -18,6 +18,12 @@ type priceTable struct {
 	AsOf   string  `json:"as_of"`
 	Unit   string  `json:"unit"`
 	Models []price `json:"models"`
+	// Embeddings are charged for what they read only.
+	Embeddings []struct {
+		Provider string  `json:"provider"`
+		Model    string  `json:"model"`
+		Input    float64 `json:"input"`
+	} `json:"embeddings"`
 
 	dated *regexp.Regexp // the end of the name of a model's dated version
 }
@@ -59,6 +65,16 @@ func (t *priceTable) cost(provider, model string, n tokens) (usd float64, known 
 		}
 		fresh := float64(n.input - min(n.cached, n.input))
 		return (fresh*p.Input + float64(min(n.cached, n.input))*cached + float64(n.output)*p.Output) / 1e6, true
+	}
+	return 0, false
+}
+
+// embedCost returns what embedding n tokens costs, and whether the price is known.
+func (t *priceTable) embedCost(provider, model string, n int) (usd float64, known bool) {
+	for _, p := range t.Embeddings {
+		if p.Provider == provider && p.Model == model {
+			return float64(n) * p.Input / 1e6, true
+		}
 	}
 	return 0, false
 }

@@ -11,6 +11,9 @@ import (
 // next version of a family is covered.
 func reasons(model string) bool {
 	name := bareName(model)
+	if strings.Contains(name, "embed") {
+		return false
+	}
 	if strings.HasPrefix(name, "claude-") {
 		return claudeReasons(name)
 	}
@@ -36,16 +39,25 @@ func isOpenAIReasoner(model string) bool {
 	return ok
 }
 
-// claudeReasons is true from 4.7 on: those refuse a temperature, and reason by default from 5 on. Names of the third
-// generation put the version before the family, as in claude-3-5-haiku.
+// claudeReasons is true from 4.7 on: those refuse a temperature, and reason by default from 5 on.
 func claudeReasons(name string) bool {
-	version := regexp.MustCompile(`^claude-[a-z]+-(\d+)(?:-(\d{1,2}))?(?:-|$)`).FindStringSubmatch(name)
-	if version == nil {
+	major, minor, known := claudeVersion(name)
+	if !known {
 		return !strings.HasPrefix(name, "claude-2") && !strings.HasPrefix(name, "claude-3") && !strings.HasPrefix(name, "claude-instant")
 	}
-	major, _ := strconv.Atoi(version[1])
-	minor, _ := strconv.Atoi(version[2])
 	return major > 4 || major == 4 && minor >= 7
+}
+
+// claudeVersion reads the version in a model's name. Names of the third generation put it before the family, as in
+// claude-3-5-haiku, and are not known here.
+func claudeVersion(name string) (major, minor int, known bool) {
+	version := regexp.MustCompile(`^claude-[a-z]+-(\d+)(?:-(\d{1,2}))?(?:-|$)`).FindStringSubmatch(name)
+	if version == nil {
+		return 0, 0, false
+	}
+	major, _ = strconv.Atoi(version[1])
+	minor, _ = strconv.Atoi(version[2])
+	return major, minor, true
 }
 
 // bareName drops the vendor that routers put before a model's name: "openai/gpt-5-mini".

@@ -2,13 +2,13 @@ package llm
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/tmc/langchaingo/llms"
@@ -48,7 +48,7 @@ type Remote struct {
 	reasons  bool        // the model reasons before it answers
 	prices   *priceTable // nil where the provider's prices do not hold
 	free     bool        // nothing is ever charged
-	noJSON   atomic.Bool // the endpoint has refused JSON mode
+	refused  refusals
 }
 
 // dialect is what one wire format needs beyond langchaingo.
@@ -56,12 +56,15 @@ type dialect interface {
 	// open returns langchaingo's client for e, which sends through x. It does no I/O.
 	open(e Endpoint, x *exchange) (llms.Model, error)
 	// options returns the call options that are the format's own. tokens limits the answer, its reasoning included.
-	options(e Endpoint, tokens int, jsonMode bool) []llms.CallOption
+	options(e Endpoint, tokens int) []llms.CallOption
+	// form returns what an answer that is an object is held to, and lesser what is tried when the server refuses that.
+	form(e Endpoint, provider string, req Request) form
+	lesser(form) form
+	// amend writes into the body of a request what langchaingo cannot say of a.
+	amend(body map[string]json.RawMessage, a ask) error
 	// inspect looks at one JSON value that the provider sent, a stream's event or a whole body, and notes what it says. It
-	// returns the provider's complaint if the value is one, and whether langchaingo may see the value.
-	inspect(data []byte, seen *sighting) (complaint []byte, keep bool, err error)
-	// tokens reads langchaingo's account of a call.
-	tokens(info map[string]any) tokens
+	// returns the provider's complaint if the value is one, else what langchaingo may see of the value, nil for nothing.
+	inspect(data []byte, seen *sighting) (complaint, pass []byte, err error)
 }
 
 // tokens is what a provider counted.
@@ -140,22 +143,23 @@ func (r *Remote) String() string { return r.Describe() }
 // GoString is Describe.
 func (r *Remote) GoString() string { return r.Describe() }
 
-// Complete calls the model once. It streams only when req.OnDelta is set: some accounts may not stream some models.
+// Complete calls the model once. It streams only when req.OnDelta is set: some accounts may not stream some models. Text is
+// streamed as it is written, tool calls come whole, with the response.
+//
+// An answer that is an object is held to req.Schema by the provider where that can be, see form; a server that refuses to is
+// asked again without.
 func (r *Remote) Complete(ctx context.Context, req Request) (Response, error) {
-	if req.Prompt == "" {
-		return Response{}, fault.InvalidField("prompt", "is empty")
+	if err := checkRequest(req); err != nil {
+		return Response{}, err
 	}
-	jsonMode := asksObject(req.Schema) && !r.noJSON.Load()
-	resp, err := r.complete(ctx, req, jsonMode)
-	if jsonMode && fault.Is(err, fault.Invalid) && strings.Contains(err.Error(), "response_format") {
-		r.noJSON.Store(true) // some servers of the OpenAI format know no JSON mode; the instructions must do
-		return r.complete(ctx, req, false)
-	}
-	return resp, err
+	return r.completeFormed(ctx, req)
 }
 
-func (r *Remote) complete(ctx context.Context, req Request, jsonMode bool) (Response, error) {
-	x := &exchange{provider: r.provider, key: r.endpoint.Key, client: r.client, dialect: r.dialect, streamed: req.OnDelta != nil}
+func (r *Remote) complete(ctx context.Context, req Request, f form) (Response, error) {
+	x := &exchange{
+		provider: r.provider, key: r.endpoint.Key, client: r.client, dialect: r.dialect, streamed: req.OnDelta != nil,
+		ask: ask{provider: r.provider, system: systemOf(req), req: req, form: f},
+	}
 	// One langchaingo client per call is a few assignments, and gives the call an exchange of its own.
 	model, err := r.dialect.open(r.endpoint, x)
 	if err != nil {
@@ -170,7 +174,7 @@ func (r *Remote) complete(ctx context.Context, req Request, jsonMode bool) (Resp
 		limit += reasoningTokens
 		temperature = 1 // the only one that they accept, and langchaingo always sends one
 	}
-	options := append(r.dialect.options(r.endpoint, limit, jsonMode), llms.WithTemperature(temperature))
+	options := append(r.dialect.options(r.endpoint, limit), llms.WithTemperature(temperature))
 	if req.OnDelta != nil {
 		options = append(options, llms.WithStreamingFunc(func(ctx context.Context, delta []byte) error {
 			if err := ctx.Err(); err != nil {
@@ -182,20 +186,29 @@ func (r *Remote) complete(ctx context.Context, req Request, jsonMode bool) (Resp
 			return nil
 		}))
 	}
-	content, err := model.GenerateContent(ctx, messages(req), options...)
+	content, err := model.GenerateContent(ctx, messages(x.ask), options...)
 	return r.judge(ctx, req, x, content, err)
 }
 
-func messages(req Request) []llms.MessageContent {
-	system := req.System
-	if req.Schema != nil {
-		system = strings.TrimSpace(system + "\n\n" + instruction(req.Schema))
+// systemOf returns the instructions, with those for JSON.
+func systemOf(req Request) string {
+	if req.Schema == nil {
+		return req.System
 	}
+	return strings.TrimSpace(req.System + "\n\n" + instruction(req.Schema))
+}
+
+// messages are what langchaingo is told. It wants something of the user's also where a conversation takes its place.
+func messages(a ask) []llms.MessageContent {
 	var out []llms.MessageContent
-	if system != "" {
-		out = append(out, llms.TextParts(llms.ChatMessageTypeSystem, system))
+	if a.system != "" {
+		out = append(out, llms.TextParts(llms.ChatMessageTypeSystem, a.system))
 	}
-	return append(out, llms.TextParts(llms.ChatMessageTypeHuman, req.Prompt))
+	prompt := a.req.Prompt
+	if prompt == "" {
+		prompt = "-"
+	}
+	return append(out, llms.TextParts(llms.ChatMessageTypeHuman, prompt))
 }
 
 // judge makes an answer or an error of what langchaingo returned and the exchange saw.
@@ -209,8 +222,9 @@ func (r *Remote) judge(ctx context.Context, req Request, x *exchange, content *l
 	case seen.stop == "":
 		return Response{}, x.incomplete()
 	}
-	text, usage := r.account(seen, content)
-	switch verdict := verdictOn(seen.stop); {
+	text, usage := textOf(content), r.account(seen)
+	calls, wrong := seen.calls.calls(req.Tools, r.provider)
+	switch verdict := verdictOn(seen); {
 	case err != nil && !errors.Is(err, anthropic.ErrEmptyResponse):
 		return Response{}, &fault.Error{
 			Kind: fault.Unavailable, Message: r.provider + " sent an answer that cannot be read", Err: errors.New(x.clean(err.Error())),
@@ -221,6 +235,13 @@ func (r *Remote) judge(ctx context.Context, req Request, x *exchange, content *l
 		return Response{}, fault.New(fault.Unavailable, "%s stopped its answer for the reason %q", r.provider, x.clean(seen.stop))
 	case seen.text > 0 && len(text) != seen.text:
 		return Response{}, fault.New(fault.Unavailable, "%s sent %d bytes of text, of which %d could be read", r.provider, seen.text, len(text))
+	case wrong != nil:
+		return Response{}, &InvalidOutputError{Details: wrong, LastText: clip(text, maxLastText), Usage: usage, Reason: ErrToolCall}
+	case len(calls) > 0:
+		calls[0].State = stateOr(calls[0].State, r.provider, seen.thoughts)
+		return Response{Text: text, Calls: calls, Provider: r.provider, Model: r.modelName(seen), Usage: usage}, nil
+	case asksForTools(seen.stop):
+		return Response{}, fault.New(fault.Unavailable, "%s says that the model asks for a tool, and not for which", r.provider)
 	case strings.TrimSpace(text) == "":
 		return Response{}, unusable(ErrEmpty, text, usage)
 	}
@@ -234,21 +255,33 @@ func (r *Remote) judge(ctx context.Context, req Request, x *exchange, content *l
 	return Response{Text: text, Provider: r.provider, Model: r.modelName(seen), Usage: usage}, nil
 }
 
-// account joins the answer's text and counts what it cost. content may be nil.
-func (r *Remote) account(seen sighting, content *llms.ContentResponse) (string, Usage) {
-	if content == nil || len(content.Choices) == 0 {
-		return "", Usage{}
+// stateOr adds what the model thought to the state of its first call.
+func stateOr(state json.RawMessage, provider string, t *thoughts) json.RawMessage {
+	if raw := t.state(); raw != nil {
+		return stateFrom(provider, raw)
+	}
+	return state
+}
+
+// textOf joins the answer's text. content may be nil.
+func textOf(content *llms.ContentResponse) string {
+	if content == nil {
+		return ""
 	}
 	var text strings.Builder
-	for _, c := range content.Choices { // Anthropic's blocks: reasoning has no content
+	for _, c := range content.Choices {
 		text.WriteString(c.Content)
 	}
-	n := r.dialect.tokens(content.Choices[0].GenerationInfo)
-	usage := Usage{InputTokens: n.input, OutputTokens: n.output, CostKnown: r.free}
-	if r.prices != nil && n.output > 0 {
-		usage.CostUSD, usage.CostKnown = r.prices.cost(r.provider, r.modelName(seen), n)
+	return text.String()
+}
+
+// account says what the call cost.
+func (r *Remote) account(seen sighting) Usage {
+	usage := Usage{InputTokens: seen.used.input, OutputTokens: seen.used.output, CostKnown: r.free}
+	if r.prices != nil && seen.used.output > 0 {
+		usage.CostUSD, usage.CostKnown = r.prices.cost(r.provider, r.modelName(seen), seen.used)
 	}
-	return text.String(), usage
+	return usage
 }
 
 func (r *Remote) modelName(seen sighting) string {
@@ -260,15 +293,23 @@ func (r *Remote) modelName(seen sighting) string {
 
 // finished reports whether a stop reason says that the model was done.
 func finished(stop string) bool {
-	return stop == "stop" || stop == "end_turn" || stop == "stop_sequence" || stop == "eos"
+	return stop == "stop" || stop == "end_turn" || stop == "stop_sequence" || stop == "eos" || asksForTools(stop)
+}
+
+// asksForTools reports whether a stop reason says that the model waits for tools. Some servers say "stop" of such answers, too.
+func asksForTools(stop string) bool {
+	return stop == "tool_calls" || stop == "tool_use" || stop == "function_call"
 }
 
 // verdictOn returns why an answer that ended so is of no use, nil when it may be of use.
-func verdictOn(stop string) error {
-	switch stop {
+func verdictOn(seen sighting) error {
+	switch seen.stop {
 	case "length", "max_tokens", "model_length", "model_context_window_exceeded":
 		return ErrTruncated
 	case "content_filter", "refusal", "safety", "SAFETY":
+		return ErrRefused
+	}
+	if seen.refused {
 		return ErrRefused
 	}
 	return nil

@@ -24,6 +24,7 @@ type Config struct {
 	Anthropic Endpoint // ANTHROPIC_API_KEY, ANTHROPIC_MODEL
 	Google    Endpoint // GOOGLE_API_KEY, GOOGLE_MODEL
 	Ollama    Endpoint // Base is OLLAMA_HOST, Model OLLAMA_MODEL; "" takes the first one installed
+	Embedding string   // EMBEDDING_MODEL: provider/model or offline; "" goes with the provider, see SelectEmbedder
 	Offline   Client   // the composer: what serves when there is no model
 	// Production refuses the offline client: nobody is to read composed starter content for a model's work there.
 	Production bool

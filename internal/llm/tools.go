@@ -27,14 +27,19 @@ type Message struct {
 type Tool struct {
 	Name        string          // [a-zA-Z0-9_-]{1,64}
 	Description string          // for the model
-	Parameters  json.RawMessage // JSON Schema of the arguments, an object
+	Parameters  json.RawMessage // JSON Schema of the arguments, an object; empty for a tool without arguments
 }
 
-// ToolCall is a model's wish to have a tool called. Its arguments are the model's words: one JSON object, not validated.
+// ToolCall is a model's wish to have a tool called. It comes from Client.Complete with an ID that no other call of the
+// answer has, the name of a tool that was offered, and one JSON object of at most 64 KiB, which is the model's words: it is
+// not validated against Tool.Parameters.
 type ToolCall struct {
 	ID        string
 	Name      string
 	Arguments json.RawMessage
+	// State is what the provider wants to see again beside this call when the conversation goes on: opaque, named after the
+	// provider, and of no use to another one. Who stores a conversation stores it, too: Gemini refuses calls without it.
+	State json.RawMessage `json:",omitempty"`
 }
 
 // Embedder turns texts into vectors whose cosine says how close their meanings are. It is safe for concurrent use.

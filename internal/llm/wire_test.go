@@ -54,8 +54,8 @@ func TestRemote_AsksAsTheModelWants(t *testing.T) {
 			if !strings.Contains(string(call.Body), c.limit) {
 				t.Errorf("the body lacks %s: %s", c.limit, call.Body)
 			}
-			if want := c.dialect != llmtest.Anthropic; call.JSONMode != want {
-				t.Errorf("JSON mode is %v", call.JSONMode)
+			if call.Schema == nil || !strings.Contains(string(call.Schema), `"additionalProperties":false`) {
+				t.Errorf("the answer is not held to a closed schema: %s", call.Schema)
 			}
 			if !strings.Contains(call.System, "JSON Schema") || !strings.Contains(call.System, `"required":["title"]`) || !strings.Contains(call.System, req.System) {
 				t.Errorf("the system text is %q", call.System)
@@ -72,28 +72,6 @@ func deref(f *float64) any {
 		return ""
 	}
 	return *f
-}
-
-func TestRemote_DoesWithoutJSONModeWhereItIsUnknown(t *testing.T) {
-	t.Parallel()
-	s := llmtest.NewOpenAI(t, func(c llmtest.Call) llmtest.Reply {
-		if c.JSONMode {
-			return llmtest.Reply{Status: 400, Raw: `{"error":"'response_format.type' must be 'json_schema' or 'text'"}`}
-		}
-		return llmtest.Compliant(c)
-	})
-	client, err := llm.NewOpenAI(llm.Endpoint{Base: s.Base(), Model: "local"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if _, err := client.Complete(t.Context(), llmtest.Requests()[1]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n := len(s.Calls()); n != 3 {
-		t.Errorf("%d requests were made, want 3: refused, again without, and straight without", n)
-	}
 }
 
 func TestRemote_ReadsGooglesErrors(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 )
 
 // Pseudonyms is a Client that never tells its model who somebody is: the names that llm.Caller.Names lists, e-mail addresses and
-// telephone numbers leave as PERSON_1, EMAIL_1 and PHONE_1, and where the answer speaks of these, the originals are put back, also in
-// what is streamed. Nothing is remembered from one call to the next.
+// telephone numbers leave as PERSON_1, EMAIL_1 and PHONE_1, in all turns of a conversation, and where the answer speaks of these, the
+// originals are put back, also in what is streamed and in what tools are asked. Nothing is remembered from one call to the next.
 type Pseudonyms struct{ next llm.Client }
 
 var _ llm.Client = (*Pseudonyms)(nil)
@@ -26,8 +26,8 @@ const keep = "\n\nTokens such as PERSON_1, PERSON_1A, EMAIL_1 or PHONE_1 stand f
 // Complete implements llm.Client.
 func (p *Pseudonyms) Complete(ctx context.Context, req llm.Request) (llm.Response, error) {
 	caller, _ := llm.CallerFrom(ctx)
-	m := newMask(caller.Names, req.Prompt, string(req.Input))
-	req.Prompt = m.hide(req.Prompt)
+	m := newMask(caller.Names, append(said(req.Messages), req.Prompt, string(req.Input))...)
+	req.Prompt, req.Messages = m.hide(req.Prompt), m.hideTurns(req.Messages)
 	if m.empty() {
 		return p.next.Complete(ctx, req)
 	}
@@ -41,6 +41,7 @@ func (p *Pseudonyms) Complete(ctx context.Context, req llm.Request) (llm.Respons
 	}
 	resp, err := p.next.Complete(ctx, req)
 	resp.Text = back.replace(resp.Text)
+	resp.Calls = m.restorer(true).replaceCalls(resp.Calls)
 	var bad *llm.InvalidOutputError
 	if errors.As(err, &bad) {
 		bad.LastText = back.replace(bad.LastText)

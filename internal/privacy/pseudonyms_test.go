@@ -141,3 +141,35 @@ func TestPseudonyms_GiveBackWhatTheyTook(t *testing.T) {
 		}
 	})
 }
+
+func TestPseudonyms_HideInConversationsAndTools(t *testing.T) {
+	t.Parallel()
+	ctx := llm.WithCaller(t.Context(), llm.Caller{Names: []string{"Ada Byron"}})
+	var sent llm.Request
+	client := privacy.NewPseudonyms(clientFunc(func(req llm.Request) (llm.Response, error) {
+		sent = req
+		return llm.Response{Calls: []llm.ToolCall{{ID: "2", Name: "mail", Arguments: []byte(`{"to":"PERSON_1"}`)}}}, nil
+	}))
+	turns := []llm.Message{
+		{Role: llm.RoleUser, Text: "Write to Ada Byron."},
+		{Role: llm.RoleAssistant, Calls: []llm.ToolCall{{ID: "1", Name: "find", Arguments: []byte(`{"who":"Ada Byron"}`)}}},
+		{Role: llm.RoleTool, Call: "1", Text: "Ada Byron is ada@example.org"},
+	}
+	resp, err := client.Complete(ctx, llm.Request{Messages: turns})
+	if err != nil || string(resp.Calls[0].Arguments) != `{"to":"Ada Byron"}` {
+		t.Errorf("%s, %v", resp.Calls[0].Arguments, err)
+	}
+	told := sent.Messages[0].Text + string(sent.Messages[1].Calls[0].Arguments) + sent.Messages[2].Text
+	if told != `Write to PERSON_1.{"who":"PERSON_1"}PERSON_1 is EMAIL_1` {
+		t.Errorf("the model was told %q", told)
+	}
+	if turns[2].Text != "Ada Byron is ada@example.org" || string(turns[1].Calls[0].Arguments) != `{"who":"Ada Byron"}` {
+		t.Errorf("the caller's turns were changed: %+v", turns)
+	}
+}
+
+type clientFunc func(llm.Request) (llm.Response, error)
+
+func (f clientFunc) Describe() string { return "test model" }
+
+func (f clientFunc) Complete(_ context.Context, req llm.Request) (llm.Response, error) { return f(req) }

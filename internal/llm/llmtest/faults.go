@@ -56,7 +56,7 @@ const sentence = "Photosynthesis turns light, water and carbon dioxide into suga
 
 // Faults lists them.
 func Faults() []Fault {
-	return []Fault{
+	return append(toolFaults(), []Fault{
 		status("RateLimitedWithSeconds", http.StatusTooManyRequests, header("Retry-After", "7"), fault.RateLimited, 7*time.Second),
 		status("RateLimitedWithMilliseconds", http.StatusTooManyRequests,
 			header("Retry-After-Ms", "1500", "Retry-After", "2"), fault.RateLimited, 1500*time.Millisecond),
@@ -88,7 +88,7 @@ func Faults() []Fault {
 		{"NoJSON", checkNoJSON("I would rather talk about the sea.")},
 		{"BrokenJSON", checkNoJSON(`{"title": "The sky", "parts": [{"title": "Blue"}, ]`)},
 		{"TwoJSONValues", checkNoJSON(`{"title": "The sky"} or {"title": "The sea"}`)},
-	}
+	}...)
 }
 
 func header(pairs ...string) http.Header {
@@ -191,11 +191,7 @@ func checkErrorWithin(t testing.TB, d Dialect, stream bool, open Opener) error {
 }
 
 func checkTokenLimit(t testing.TB, d Dialect, stream bool, open Opener) error {
-	stop := "length"
-	if d == Anthropic {
-		stop = "max_tokens"
-	}
-	p := play(t, d, stream, open, Requests()[0], Reply{Text: sentence, Stop: stop, InputTokens: 11, OutputTokens: 22})
+	p := play(t, d, stream, open, Requests()[0], Reply{Text: sentence, Stop: limitStop(d), InputTokens: 11, OutputTokens: 22})
 	if err := p.failedWith(fault.Invalid); err != nil {
 		return err
 	}

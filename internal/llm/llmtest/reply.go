@@ -3,6 +3,8 @@ package llmtest
 import (
 	"net/http"
 	"strconv"
+
+	"github.com/toolboxai/orchestrator/internal/llm"
 )
 
 // End is how an answer ends.
@@ -19,11 +21,13 @@ const (
 // Reply is one answer. The zero Reply is an empty but whole answer.
 type Reply struct {
 	Text         string
-	Delta        int    // bytes of text per event of a stream; 0 takes 24
-	Stop         string // the stop reason; "" takes the format's word for "done"
-	Model        string // "" repeats the request's
-	InputTokens  int    // 0 takes the length of the request over 4
-	OutputTokens int    // 0 takes the length of the text over 4
+	Calls        []llm.ToolCall // tools that the model asks for, behind Text
+	Vectors      [][]float64    // of a call for embeddings; nil makes up some
+	Delta        int            // bytes of text, or of a call's arguments, per event of a stream; 0 takes 24
+	Stop         string         // the stop reason; "" takes the format's word for "done"
+	Model        string         // "" repeats the request's
+	InputTokens  int            // 0 takes the length of the request over 4
+	OutputTokens int            // 0 takes the length of the text over 4
 	End          End
 
 	// Hold makes the answer wait until it is closed: after HoldAfter events of text (or all of them, if there are fewer), or

@@ -3,6 +3,7 @@
 //
 //   - Server is a scripted provider: each request gets the next Reply of a Script, may be held back until released, and is
 //     recorded. NewServer works without a *testing.T, so that a command can be run against it by OPENAI_API_BASE.
+//   - RunEmbedder and RunEmbedFaults do the same for what embeds texts.
 //   - Run checks what every Client promises, the offline composer included.
 //   - RunFaults checks what the Client of a remote provider makes of each fault of that provider.
 package llmtest
@@ -17,6 +18,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/toolboxai/orchestrator/internal/llm"
 )
 
 // Dialect is a provider's wire format.
@@ -39,12 +42,29 @@ type Call struct {
 	Body        json.RawMessage
 	Model       string
 	System      string
-	Prompt      string
+	Prompt      string // what users say, all turns
+	Turns       []Turn // everything but the system text
+	Tools       []llm.Tool
+	Texts       []string // to be embedded; the call is one for embeddings where it is not nil
+	NoTools     bool     // tools are listed and may not be called
 	Stream      bool
-	JSONMode    bool
+	JSONMode    bool            // any JSON object is asked for
+	Schema      json.RawMessage // that the answer is to be held to; nil where none is asked for
+	Strict      bool            // OpenAI's word for that it must
 	MaxTokens   int
 	Temperature *float64 // nil when the request had none
 }
+
+// Turn is one turn of a conversation as it came over the wire.
+type Turn struct {
+	Role    string // as the format calls it
+	Text    string
+	Calls   []llm.ToolCall // that an assistant's turn repeats; State is what it said of them beside
+	Results []Result
+}
+
+// Result is a tool's result.
+type Result struct{ Call, Text string }
 
 // Script says how a server answers. It is called once per request, also at the same time.
 type Script func(Call) Reply
@@ -159,11 +179,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, tags)
 		return
 	}
-	path := "/chat/completions"
-	if s.dialect == Anthropic {
-		path = "/messages"
-	}
-	if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, path) {
+	if r.Method != http.MethodPost || !s.dialect.knows(r.URL.Path) {
 		http.Error(w, `{"error":{"message":"no such method","type":"invalid_request_error"}}`, http.StatusNotFound)
 		return
 	}
@@ -187,6 +203,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.mu.Unlock()
 	}()
 	s.answer(w, r, call, s.script(call))
+}
+
+// knows reports whether the format has a method of this path.
+func (d Dialect) knows(path string) bool {
+	if d == Anthropic {
+		return strings.HasSuffix(path, "/messages")
+	}
+	return strings.HasSuffix(path, "/chat/completions") || strings.HasSuffix(path, "/embeddings")
 }
 
 // hold waits for release. When the client or the server goes away first it breaks the answer off, so that nobody takes what

@@ -3,69 +3,17 @@ package llmtest
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
+
+	"github.com/toolboxai/orchestrator/internal/llm"
 )
 
 type object = map[string]any
 
-// parseCall reads a request of either format: they share most names.
-func parseCall(d Dialect, body []byte) (Call, error) {
-	var v struct {
-		Model          string
-		Stream         bool
-		System         string // Anthropic's
-		Temperature    *float64
-		MaxTokens      int                   `json:"max_tokens"`
-		MaxCompletion  int                   `json:"max_completion_tokens"`
-		ResponseFormat struct{ Type string } `json:"response_format"`
-		Messages       []struct {
-			Role    string
-			Content json.RawMessage
-		}
-	}
-	if err := json.Unmarshal(body, &v); err != nil {
-		return Call{}, err
-	}
-	if d == Anthropic && v.MaxTokens <= 0 {
-		return Call{}, fmt.Errorf("max_tokens is missing")
-	}
-	c := Call{
-		Body: body, Model: v.Model, Stream: v.Stream, System: v.System, Temperature: v.Temperature,
-		JSONMode: v.ResponseFormat.Type == "json_object", MaxTokens: max(v.MaxTokens, v.MaxCompletion),
-	}
-	for _, m := range v.Messages {
-		text, err := contentText(m.Content)
-		if err != nil {
-			return Call{}, err
-		}
-		if m.Role == "system" {
-			c.System += text
-		} else {
-			c.Prompt += text
-		}
-	}
-	return c, nil
-}
-
-// contentText reads a message's content: a string or a list of text parts.
-func contentText(raw json.RawMessage) (string, error) {
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		return text, nil
-	}
-	var parts []struct{ Text string }
-	if err := json.Unmarshal(raw, &parts); err != nil {
-		return "", err
-	}
-	var b strings.Builder
-	for _, p := range parts {
-		b.WriteString(p.Text)
-	}
-	return b.String(), nil
-}
-
 // frames renders an answer: one frame when it is no stream.
 func frames(d Dialect, call Call, r Reply) []frame {
+	if call.Texts != nil {
+		return []frame{{data: embeddingsBody(call, r)}}
+	}
 	if d == Anthropic {
 		return anthropicFrames(call, r)
 	}
@@ -80,12 +28,22 @@ func openaiFrames(call Call, r Reply) []frame {
 	if r.End == NoStop {
 		stop = nil
 	}
+	if r.Stop == "" && len(r.Calls) > 0 && r.End != NoStop {
+		stop = "tool_calls"
+	}
 	usage := object{"prompt_tokens": r.InputTokens, "completion_tokens": r.OutputTokens, "total_tokens": r.InputTokens + r.OutputTokens}
 	id := fmt.Sprintf("chatcmpl-%d", call.N)
 	if !call.Stream {
+		message := object{"role": "assistant", "content": r.Text}
+		if len(r.Calls) > 0 {
+			message["tool_calls"] = openaiCalls(r.Calls)
+			if r.Text == "" {
+				message["content"] = nil
+			}
+		}
 		return []frame{{data: encode(object{
 			"id": id, "object": "chat.completion", "created": 1770000000, "model": r.Model, "usage": usage,
-			"choices": []object{{"index": 0, "finish_reason": stop, "message": object{"role": "assistant", "content": r.Text}}},
+			"choices": []object{{"index": 0, "finish_reason": stop, "message": message}},
 		})}}
 	}
 	chunk := func(delta object, stop any) string {
@@ -98,10 +56,30 @@ func openaiFrames(call Call, r Reply) []frame {
 	for _, p := range pieces(r.Text, r.Delta) {
 		out = append(out, frame{data: chunk(object{"content": p}, nil), text: true})
 	}
+	for i, c := range openaiCalls(r.Calls) {
+		c["index"] = i
+		arguments := string(r.Calls[i].Arguments)
+		c["function"] = object{"name": r.Calls[i].Name, "arguments": ""}
+		out = append(out, frame{data: chunk(object{"tool_calls": []object{c}}, nil)})
+		for _, p := range pieces(arguments, r.Delta) {
+			out = append(out, frame{data: chunk(object{"tool_calls": []object{{"index": i, "function": object{"arguments": p}}}}, nil), text: true})
+		}
+	}
 	return append(out,
 		frame{data: chunk(object{}, stop)},
 		frame{data: event("", object{"id": id, "object": "chat.completion.chunk", "model": r.Model, "choices": []object{}, "usage": usage})},
 		frame{data: "data: [DONE]\n\n"})
+}
+
+func openaiCalls(calls []llm.ToolCall) []object {
+	out := make([]object, len(calls))
+	for i, c := range calls {
+		out[i] = object{"id": c.ID, "type": "function", "function": object{"name": c.Name, "arguments": string(c.Arguments)}}
+		if len(c.State) > 0 {
+			out[i]["extra_content"] = c.State
+		}
+	}
+	return out
 }
 
 func anthropicFrames(call Call, r Reply) []frame {
@@ -112,11 +90,14 @@ func anthropicFrames(call Call, r Reply) []frame {
 	if r.End == NoStop {
 		stop = nil
 	}
+	if r.Stop == "" && len(r.Calls) > 0 && r.End != NoStop {
+		stop = "tool_use"
+	}
 	id := fmt.Sprintf("msg_%d", call.N)
 	if !call.Stream {
 		return []frame{{data: encode(object{
 			"id": id, "type": "message", "role": "assistant", "model": r.Model, "stop_reason": stop, "stop_sequence": nil,
-			"content": []object{{"type": "text", "text": r.Text}},
+			"content": anthropicBlocks(r),
 			"usage":   object{"input_tokens": r.InputTokens, "output_tokens": r.OutputTokens},
 		})}}
 	}
@@ -129,18 +110,59 @@ func anthropicFrames(call Call, r Reply) []frame {
 			"id": id, "type": "message", "role": "assistant", "model": r.Model, "content": []any{}, "stop_reason": nil, "stop_sequence": nil,
 			"usage": object{"input_tokens": r.InputTokens, "output_tokens": 1},
 		}})},
-		{data: named("content_block_start", object{"index": 0, "content_block": object{"type": "text", "text": ""}})},
 		{data: named("ping", object{})},
 	}
-	for _, p := range pieces(r.Text, r.Delta) {
-		out = append(out, frame{text: true, data: named("content_block_delta", object{"index": 0, "delta": object{"type": "text_delta", "text": p}})})
+	for i, b := range anthropicBlocks(r) {
+		begin := func(block object) {
+			out = append(out, frame{data: named("content_block_start", object{"index": i, "content_block": block})})
+		}
+		delta := func(said object) {
+			out = append(out, frame{text: true, data: named("content_block_delta", object{"index": i, "delta": said})})
+		}
+		switch b["type"] {
+		case "thinking":
+			begin(object{"type": "thinking", "thinking": "", "signature": ""})
+			delta(object{"type": "thinking_delta", "thinking": b["thinking"]})
+			delta(object{"type": "signature_delta", "signature": b["signature"]})
+		case "text":
+			begin(object{"type": "text", "text": ""})
+			for _, p := range pieces(r.Text, r.Delta) {
+				delta(object{"type": "text_delta", "text": p})
+			}
+		case "tool_use":
+			begin(object{"type": "tool_use", "id": b["id"], "name": b["name"], "input": object{}})
+			arguments := ""
+			if raw, ok := b["input"].(json.RawMessage); ok {
+				arguments = string(raw)
+			}
+			for _, p := range pieces(arguments, r.Delta) {
+				delta(object{"type": "input_json_delta", "partial_json": p})
+			}
+		}
+		out = append(out, frame{data: named("content_block_stop", object{"index": i})})
 	}
 	return append(out,
-		frame{data: named("content_block_stop", object{"index": 0})},
 		frame{data: named("message_delta", object{
 			"delta": object{"stop_reason": stop, "stop_sequence": nil}, "usage": object{"output_tokens": r.OutputTokens},
 		})},
 		frame{data: named("message_stop", object{})})
+}
+
+// anthropicBlocks are the parts of an answer. The model thinks before it calls tools: that is their State.
+func anthropicBlocks(r Reply) []object {
+	var out []object
+	for _, c := range r.Calls {
+		if len(c.State) > 0 {
+			out = append(out, object{"type": "thinking", "thinking": "Which tool?", "signature": string(c.State)})
+		}
+	}
+	if r.Text != "" || len(r.Calls) == 0 {
+		out = append(out, object{"type": "text", "text": r.Text})
+	}
+	for _, c := range r.Calls {
+		out = append(out, object{"type": "tool_use", "id": c.ID, "name": c.Name, "input": c.Arguments})
+	}
+	return out
 }
 
 func ollamaTags(models []string) object {
