@@ -69,7 +69,7 @@ func answer[T any](ctx context.Context, run *workers.Run, a *Author, q Question[
 	ctx = llm.WithCaller(ctx, caller(run.Task()))
 	run.Progress(ctx, q.From, q.Doing)
 	req.OnDelta = newMeter(ctx, run, q.Doing, q.From, q.To, q.Length).delta
-	client := streaming{a.client, run.Text(ctx, q.Step)}
+	client := a.equip(ctx, run, streaming{a.client, run.Text(ctx, q.Step)})
 	resp, rounds, err := llm.CompleteValid(ctx, client, req, func(text string) []fault.Detail {
 		candidate, details := decode(a, q, text)
 		if len(details) == 0 {
@@ -77,7 +77,7 @@ func answer[T any](ctx context.Context, run *workers.Run, a *Author, q Question[
 		}
 		return details
 	})
-	record(run, a, resp, rounds, err)
+	record(run, a, resp, rounds, client, err)
 	var bad *llm.InvalidOutputError
 	if errors.As(err, &bad) {
 		return good, workers.InvalidOutput(bad)
@@ -140,11 +140,12 @@ func detailsOf(err error) []fault.Detail {
 }
 
 // record puts on the run what the calls cost. Of a call that failed nothing is known, so only the answered ones count.
-func record(run *workers.Run, a *Author, resp llm.Response, rounds int, err error) {
+func record(run *workers.Run, a *Author, resp llm.Response, rounds int, tools *withTools, err error) {
 	var bad *llm.InvalidOutputError
 	if err != nil && !errors.As(err, &bad) {
 		rounds--
 	}
+	rounds += tools.extra
 	if rounds == 0 {
 		return
 	}
@@ -155,5 +156,6 @@ func record(run *workers.Run, a *Author, resp llm.Response, rounds int, err erro
 	run.Record(events.Usage{
 		Calls: rounds, InputTokens: resp.Usage.InputTokens, OutputTokens: resp.Usage.OutputTokens,
 		CostUSD: resp.Usage.CostUSD, CostKnown: resp.Usage.CostKnown,
+		ToolCalls: len(tools.trace),
 	}, p)
 }
