@@ -38,6 +38,8 @@ var mayImport = map[string][]string{
 	"internal/account":        {"internal/auth", "internal/audit", "internal/secret", "internal/mail", "internal/fault"},
 	"internal/school":         {"internal/account", "internal/auth", "internal/audit", "internal/fault"},
 	"internal/privacy":        {"internal/llm", "internal/auth", "internal/audit", "internal/fault"},
+	"internal/agentcontext":   {"internal/fault"},
+	"internal/mcpclient":      {"internal/llm", "internal/breaker", "internal/callback", "internal/fault"},
 	"internal/markdown":       {"internal/fault"},
 	"internal/llm":            {"internal/policy", "internal/breaker", "internal/fault"},
 	"internal/llm/composer":   {"internal/llm", "internal/fault"},

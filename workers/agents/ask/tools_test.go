@@ -28,15 +28,15 @@ func (b *box) Tools(_ context.Context, kind string) []llm.Callable {
 	}}
 }
 
-// caller asks for a tool until it has had its result wants times, then answers.
-type caller struct {
+// toolUser asks for a tool until it has had its result wants times, then answers.
+type toolUser struct {
 	wants int
 	asked []llm.Request
 }
 
-func (c *caller) Describe() string { return "caller" }
+func (c *toolUser) Describe() string { return "caller" }
 
-func (c *caller) Complete(_ context.Context, req llm.Request) (llm.Response, error) {
+func (c *toolUser) Complete(_ context.Context, req llm.Request) (llm.Response, error) {
 	c.asked = append(c.asked, req)
 	resp := llm.Response{Provider: "openai", Model: "m", Usage: llm.Usage{InputTokens: 1, OutputTokens: 1, CostKnown: true}}
 	if len(req.Tools) > 0 && len(c.asked) <= c.wants {
@@ -49,7 +49,7 @@ func (c *caller) Complete(_ context.Context, req llm.Request) (llm.Response, err
 
 func TestAsk_CallsToolsThatAreOfferedAndPutsThatOnRecord(t *testing.T) {
 	t.Parallel()
-	c, b := &caller{wants: 2}, &box{}
+	c, b := &toolUser{wants: 2}, &box{}
 	got, history := workerstest.Work(t, poet(t, ask.WithTools(c, b)), []byte(input))
 	if got.State != task.Completed || b.calls != 2 || got.Usage.ToolCalls != 2 || got.Usage.Calls != 3 || got.Usage.InputTokens != 3 {
 		t.Errorf("state %s, %d calls, usage %+v, %d events", got.State, b.calls, got.Usage, len(history))
@@ -62,7 +62,7 @@ func TestAsk_CallsToolsThatAreOfferedAndPutsThatOnRecord(t *testing.T) {
 
 func TestAsk_OffersNothingUnlessConfigured(t *testing.T) {
 	t.Parallel()
-	c := &caller{wants: 2}
+	c := &toolUser{wants: 2}
 	got, _ := workerstest.Work(t, poet(t, c), []byte(input))
 	if got.State != task.Completed || len(c.asked) != 1 || len(c.asked[0].Tools) != 0 || got.Usage.ToolCalls != 0 {
 		t.Errorf("state %s, %d calls, usage %+v", got.State, len(c.asked), got.Usage)
@@ -71,7 +71,7 @@ func TestAsk_OffersNothingUnlessConfigured(t *testing.T) {
 
 func TestAsk_BoundsTheCallsOfTools(t *testing.T) {
 	t.Parallel()
-	c, b := &caller{wants: 100}, &box{}
+	c, b := &toolUser{wants: 100}, &box{}
 	got, _ := workerstest.Work(t, poet(t, ask.WithTools(c, b)), []byte(input))
 	if got.State != task.Completed || b.calls > 8 || b.calls < 2 {
 		t.Errorf("state %s, %d calls", got.State, b.calls)
