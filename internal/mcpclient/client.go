@@ -49,7 +49,6 @@ type Client struct {
 	breakers  map[string]*breaker.Breaker
 	unlisted  bool // the allow lists of tools do not count; only a negative control sets it
 
-	mu    sync.Mutex
 	lists map[string]*listing // by server
 }
 
