@@ -28,7 +28,7 @@ const (
 func access() map[string]auth.Rule {
 	table := map[string]auth.Rule{}
 	for _, part := range []map[string]auth.Rule{
-		accessToTasks(), accessToLive(), accessToCache(), accessToSchedules(), accessToEngine(), accessToHealth(),
+		accessToTasks(), accessToLive(), accessToCache(), accessToContext(), accessToSchedules(), accessToEngine(), accessToHealth(),
 		accessToSignIn(), accessToPeople(), accessToTenants(), accessToClasses(), accessToKeys(), accessToWebhooks(), accessToOperations(),
 	} {
 		maps.Copy(table, part)
@@ -72,6 +72,17 @@ func accessToCache() map[string]auth.Rule {
 		"SearchSemanticCache":   {Admin: tenant, Teacher: tenant, Scope: auth.ContentRead, Group: groupRead},
 		"StoreSemanticCache":    {Admin: tenant, Teacher: tenant, Scope: auth.TasksWrite, Group: groupWrite},
 		"GetSemanticCacheStats": {Admin: tenant, Teacher: tenant, Scope: auth.AnalyticsRead, Group: groupRead},
+	}
+}
+
+// accessToContext is for those who submit tasks: each of them has a context of their own, which nobody else reads.
+func accessToContext() map[string]auth.Rule {
+	const own = auth.Own
+	return map[string]auth.Rule{
+		"GetAgentContext":    {Admin: own, Teacher: own, Scope: auth.TasksRead, Group: groupRead},
+		"UpdateAgentContext": {Admin: own, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
+		"ClearAgentContext":  {Admin: own, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
+		"SetContextPriority": {Admin: own, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
 	}
 }
 
@@ -128,7 +139,7 @@ func accessToPages() map[string]auth.Rule {
 	page := auth.Rule{Public: true, Class: limit.ClassPublic} // which is in memory: who reads it slowly holds nobody's place
 	return map[string]auth.Rule{
 		"/": page, documentPath: page, docsPath: page, docsPath + "/*": page,
-		"/metrics": {Public: true}, "/health": {Public: true}, "/health/live": {Public: true}, "/health/ready": {Public: true},
+		"/metrics": {Public: true}, "/health": {Public: true}, "/health/live": {Public: true}, "/health/ready": {Public: true}, "/health/mcp": {Public: true},
 	}
 }
 
@@ -275,6 +286,7 @@ func accessToHealth() map[string]auth.Rule {
 		"GetHealth":    {Public: true},
 		"GetLiveness":  {Public: true},
 		"GetReadiness": {Public: true},
+		"GetMCPHealth": {Public: true},
 	}
 }
 

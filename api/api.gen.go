@@ -17,6 +17,7 @@ import (
 	"github.com/oapi-codegen/runtime"
 	"github.com/toolboxai/orchestrator/events"
 	"github.com/toolboxai/orchestrator/internal/account"
+	"github.com/toolboxai/orchestrator/internal/agentcontext"
 	"github.com/toolboxai/orchestrator/internal/apikey"
 	"github.com/toolboxai/orchestrator/internal/audit"
 	"github.com/toolboxai/orchestrator/internal/auth"
@@ -142,6 +143,17 @@ type Agent struct {
 
 // AgentAnswer defines model for AgentAnswer.
 type AgentAnswer = Answer[Agent]
+
+// AgentContext defines model for AgentContext.
+type AgentContext = agentcontext.Context
+
+// AgentContextAnswer defines model for AgentContextAnswer.
+type AgentContextAnswer = Answer[AgentContext]
+
+// AgentContextUpdate defines model for AgentContextUpdate.
+type AgentContextUpdate struct {
+	Entries []ContextWrite `json:"entries"`
+}
 
 // AgentSummary defines model for AgentSummary.
 type AgentSummary struct {
@@ -499,6 +511,23 @@ type CodeRequest struct {
 	Code string `json:"code"`
 }
 
+// ContextEntry defines model for ContextEntry.
+type ContextEntry = agentcontext.Entry
+
+// ContextKey defines model for ContextKey.
+type ContextKey = string
+
+// ContextPriority defines model for ContextPriority.
+type ContextPriority = agentcontext.Priority
+
+// ContextPriorityRequest defines model for ContextPriorityRequest.
+type ContextPriorityRequest struct {
+	Priority ContextPriority `json:"priority"`
+}
+
+// ContextWrite defines model for ContextWrite.
+type ContextWrite = agentcontext.Write
+
 // CreateTenantRequest defines model for CreateTenantRequest.
 type CreateTenantRequest struct {
 	ID string `json:"id"`
@@ -793,6 +822,27 @@ type LogoutEverywhereRequest struct {
 	// KeepThis All but the session that asks.
 	KeepThis bool `json:"keep_this,omitempty"`
 }
+
+// MCPHealth defines model for MCPHealth.
+type MCPHealth struct {
+	Checks []HealthCheck `json:"checks"`
+
+	// Path Where it is.
+	Path    string `json:"path"`
+	Prompts int    `json:"prompts"`
+
+	// ProtocolVersions The newest first.
+	ProtocolVersions []string `json:"protocol_versions"`
+	Served           bool     `json:"served"`
+	Status           string   `json:"status"`
+
+	// Tools How many there are; who asks sees those that they may use.
+	Tools   int    `json:"tools"`
+	Version string `json:"version"`
+}
+
+// MCPHealthAnswer defines model for MCPHealthAnswer.
+type MCPHealthAnswer = Answer[MCPHealth]
 
 // Member defines model for Member.
 type Member = school.Member
@@ -1422,6 +1472,9 @@ type Worker struct {
 // WorkerKind defines model for WorkerKind.
 type WorkerKind = task.WorkerKind
 
+// ContextKeyQuery defines model for ContextKeyQuery.
+type ContextKeyQuery = ContextKey
+
 // CreatedAfter defines model for CreatedAfter.
 type CreatedAfter = time.Time
 
@@ -1472,6 +1525,9 @@ type ToTime = time.Time
 
 // UserID defines model for UserID.
 type UserID = string
+
+// ContextFound defines model for ContextFound.
+type ContextFound = AgentContextAnswer
 
 // Error defines model for Error.
 type Error = ProblemAnswer
@@ -1582,6 +1638,18 @@ type GetUsageParams struct {
 	Kind     Kind   `form:"kind,omitempty" json:"kind,omitempty"`
 	User     string `form:"user,omitempty" json:"user,omitempty"`
 	Workflow string `form:"workflow,omitempty" json:"workflow,omitempty"`
+}
+
+// ClearAgentContextParams defines parameters for ClearAgentContext.
+type ClearAgentContextParams struct {
+	// Key Only the entry of this key.
+	Key ContextKeyQuery `form:"key,omitempty" json:"key,omitempty"`
+}
+
+// GetAgentContextParams defines parameters for GetAgentContext.
+type GetAgentContextParams struct {
+	// Key Only the entry of this key.
+	Key ContextKeyQuery `form:"key,omitempty" json:"key,omitempty"`
 }
 
 // ListAPIKeysParams defines parameters for ListAPIKeys.
@@ -1819,6 +1887,12 @@ type ReplayDeadLetterJSONRequestBody = ReplayRequest
 // PutPolicyJSONRequestBody defines body for PutPolicy for application/json ContentType.
 type PutPolicyJSONRequestBody = Policy
 
+// UpdateAgentContextJSONRequestBody defines body for UpdateAgentContext for application/json ContentType.
+type UpdateAgentContextJSONRequestBody = AgentContextUpdate
+
+// SetContextPriorityJSONRequestBody defines body for SetContextPriority for application/json ContentType.
+type SetContextPriorityJSONRequestBody = ContextPriorityRequest
+
 // CreateAPIKeyJSONRequestBody defines body for CreateAPIKey for application/json ContentType.
 type CreateAPIKeyJSONRequestBody = APIKeyRequest
 
@@ -2013,6 +2087,18 @@ type ServerInterface interface {
 	// GetUsage Say what models cost
 	// (GET /admin/usage)
 	GetUsage(ctx echo.Context, params GetUsageParams) error
+	// ClearAgentContext Clear your agent context
+	// (DELETE /agent-context)
+	ClearAgentContext(ctx echo.Context, params ClearAgentContextParams) error
+	// GetAgentContext Read your agent context
+	// (GET /agent-context)
+	GetAgentContext(ctx echo.Context, params GetAgentContextParams) error
+	// UpdateAgentContext Write entries of your agent context
+	// (PUT /agent-context)
+	UpdateAgentContext(ctx echo.Context) error
+	// SetContextPriority Change how long an entry of your agent context stays
+	// (PUT /agent-context/{key}/priority)
+	SetContextPriority(ctx echo.Context, key ContextKey) error
 	// ListAgents List the kinds of tasks
 	// (GET /agents)
 	ListAgents(ctx echo.Context) error
@@ -2169,6 +2255,9 @@ type ServerInterface interface {
 	// GetLiveness Say whether the process answers
 	// (GET /health/live)
 	GetLiveness(ctx echo.Context) error
+	// GetMCPHealth Say how the MCP server is
+	// (GET /health/mcp)
+	GetMCPHealth(ctx echo.Context) error
 	// GetReadiness Say whether requests can be served
 	// (GET /health/ready)
 	GetReadiness(ctx echo.Context) error
@@ -2876,6 +2965,67 @@ func (w *ServerInterfaceWrapper) GetUsage(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetUsage(ctx, params)
+	return err
+}
+
+// ClearAgentContext converts echo context to params.
+func (w *ServerInterfaceWrapper) ClearAgentContext(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ClearAgentContextParams
+	// ------------- Optional query parameter "key" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "key", ctx.QueryParams(), &params.Key, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter key: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ClearAgentContext(ctx, params)
+	return err
+}
+
+// GetAgentContext converts echo context to params.
+func (w *ServerInterfaceWrapper) GetAgentContext(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetAgentContextParams
+	// ------------- Optional query parameter "key" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "key", ctx.QueryParams(), &params.Key, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter key: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetAgentContext(ctx, params)
+	return err
+}
+
+// UpdateAgentContext converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateAgentContext(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateAgentContext(ctx)
+	return err
+}
+
+// SetContextPriority converts echo context to params.
+func (w *ServerInterfaceWrapper) SetContextPriority(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "key" -------------
+	var key ContextKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "key", ctx.Param("key"), &key, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter key: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetContextPriority(ctx, key)
 	return err
 }
 
@@ -3604,6 +3754,15 @@ func (w *ServerInterfaceWrapper) GetLiveness(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetLiveness(ctx)
+	return err
+}
+
+// GetMCPHealth converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMCPHealth(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMCPHealth(ctx)
 	return err
 }
 
@@ -4930,6 +5089,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/admin/dead-letters/:id", wrapper.GetDeadLetter, options.OperationMiddlewares["GetDeadLetter"]...)
 	router.POST(options.BaseURL+"/admin/dead-letters/:id/replay", wrapper.ReplayDeadLetter, options.OperationMiddlewares["ReplayDeadLetter"]...)
 	router.POST(options.BaseURL+"/admin/dead-letters/:id/discard", wrapper.DiscardDeadLetter, options.OperationMiddlewares["DiscardDeadLetter"]...)
+	router.DELETE(options.BaseURL+"/agent-context", wrapper.ClearAgentContext, options.OperationMiddlewares["ClearAgentContext"]...)
+	router.GET(options.BaseURL+"/agent-context", wrapper.GetAgentContext, options.OperationMiddlewares["GetAgentContext"]...)
+	router.PUT(options.BaseURL+"/agent-context", wrapper.UpdateAgentContext, options.OperationMiddlewares["UpdateAgentContext"]...)
+	router.PUT(options.BaseURL+"/agent-context/:key/priority", wrapper.SetContextPriority, options.OperationMiddlewares["SetContextPriority"]...)
 	router.POST(options.BaseURL+"/auth/register", wrapper.Register, options.OperationMiddlewares["Register"]...)
 	router.POST(options.BaseURL+"/auth/login", wrapper.Login, options.OperationMiddlewares["Login"]...)
 	router.POST(options.BaseURL+"/auth/login/second-factor", wrapper.CompleteLogin, options.OperationMiddlewares["CompleteLogin"]...)
@@ -5011,8 +5174,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/health", wrapper.GetHealth, options.OperationMiddlewares["GetHealth"]...)
 	router.GET(options.BaseURL+"/health/live", wrapper.GetLiveness, options.OperationMiddlewares["GetLiveness"]...)
 	router.GET(options.BaseURL+"/health/ready", wrapper.GetReadiness, options.OperationMiddlewares["GetReadiness"]...)
+	router.GET(options.BaseURL+"/health/mcp", wrapper.GetMCPHealth, options.OperationMiddlewares["GetMCPHealth"]...)
 
 }
+
+type ContextFoundJSONResponse AgentContextAnswer
 
 type ErrorJSONResponse ProblemAnswer
 
@@ -5852,6 +6018,163 @@ type GetUsagedefaultJSONResponse struct {
 }
 
 func (response GetUsagedefaultJSONResponse) VisitGetUsageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClearAgentContextRequestObject struct {
+	Params ClearAgentContextParams
+}
+
+type ClearAgentContextResponseObject interface {
+	VisitClearAgentContextResponse(w http.ResponseWriter) error
+}
+
+type ClearAgentContext200JSONResponse struct{ ContextFoundJSONResponse }
+
+func (response ClearAgentContext200JSONResponse) VisitClearAgentContextResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClearAgentContextdefaultJSONResponse struct {
+	Body       ProblemAnswer
+	StatusCode int
+}
+
+func (response ClearAgentContextdefaultJSONResponse) VisitClearAgentContextResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAgentContextRequestObject struct {
+	Params GetAgentContextParams
+}
+
+type GetAgentContextResponseObject interface {
+	VisitGetAgentContextResponse(w http.ResponseWriter) error
+}
+
+type GetAgentContext200JSONResponse struct{ ContextFoundJSONResponse }
+
+func (response GetAgentContext200JSONResponse) VisitGetAgentContextResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAgentContextdefaultJSONResponse struct {
+	Body       ProblemAnswer
+	StatusCode int
+}
+
+func (response GetAgentContextdefaultJSONResponse) VisitGetAgentContextResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAgentContextRequestObject struct {
+	Body *UpdateAgentContextJSONRequestBody
+}
+
+type UpdateAgentContextResponseObject interface {
+	VisitUpdateAgentContextResponse(w http.ResponseWriter) error
+}
+
+type UpdateAgentContext200JSONResponse struct{ ContextFoundJSONResponse }
+
+func (response UpdateAgentContext200JSONResponse) VisitUpdateAgentContextResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAgentContextdefaultJSONResponse struct {
+	Body       ProblemAnswer
+	StatusCode int
+}
+
+func (response UpdateAgentContextdefaultJSONResponse) VisitUpdateAgentContextResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetContextPriorityRequestObject struct {
+	Key  ContextKey `json:"key"`
+	Body *SetContextPriorityJSONRequestBody
+}
+
+type SetContextPriorityResponseObject interface {
+	VisitSetContextPriorityResponse(w http.ResponseWriter) error
+}
+
+type SetContextPriority200JSONResponse struct{ ContextFoundJSONResponse }
+
+func (response SetContextPriority200JSONResponse) VisitSetContextPriorityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetContextPrioritydefaultJSONResponse struct {
+	Body       ProblemAnswer
+	StatusCode int
+}
+
+func (response SetContextPrioritydefaultJSONResponse) VisitSetContextPriorityResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7929,6 +8252,58 @@ type GetLivenessdefaultJSONResponse struct {
 }
 
 func (response GetLivenessdefaultJSONResponse) VisitGetLivenessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMCPHealthRequestObject struct {
+}
+
+type GetMCPHealthResponseObject interface {
+	VisitGetMCPHealthResponse(w http.ResponseWriter) error
+}
+
+type GetMCPHealth200JSONResponse MCPHealthAnswer
+
+func (response GetMCPHealth200JSONResponse) VisitGetMCPHealthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMCPHealth503JSONResponse struct{ UnhealthyJSONResponse }
+
+func (response GetMCPHealth503JSONResponse) VisitGetMCPHealthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMCPHealthdefaultJSONResponse struct {
+	Body       ProblemAnswer
+	StatusCode int
+}
+
+func (response GetMCPHealthdefaultJSONResponse) VisitGetMCPHealthResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -10529,6 +10904,18 @@ type StrictServerInterface interface {
 	// GetUsage Say what models cost
 	// (GET /admin/usage)
 	GetUsage(ctx context.Context, request GetUsageRequestObject) (GetUsageResponseObject, error)
+	// ClearAgentContext Clear your agent context
+	// (DELETE /agent-context)
+	ClearAgentContext(ctx context.Context, request ClearAgentContextRequestObject) (ClearAgentContextResponseObject, error)
+	// GetAgentContext Read your agent context
+	// (GET /agent-context)
+	GetAgentContext(ctx context.Context, request GetAgentContextRequestObject) (GetAgentContextResponseObject, error)
+	// UpdateAgentContext Write entries of your agent context
+	// (PUT /agent-context)
+	UpdateAgentContext(ctx context.Context, request UpdateAgentContextRequestObject) (UpdateAgentContextResponseObject, error)
+	// SetContextPriority Change how long an entry of your agent context stays
+	// (PUT /agent-context/{key}/priority)
+	SetContextPriority(ctx context.Context, request SetContextPriorityRequestObject) (SetContextPriorityResponseObject, error)
 	// ListAgents List the kinds of tasks
 	// (GET /agents)
 	ListAgents(ctx context.Context, request ListAgentsRequestObject) (ListAgentsResponseObject, error)
@@ -10685,6 +11072,9 @@ type StrictServerInterface interface {
 	// GetLiveness Say whether the process answers
 	// (GET /health/live)
 	GetLiveness(ctx context.Context, request GetLivenessRequestObject) (GetLivenessResponseObject, error)
+	// GetMCPHealth Say how the MCP server is
+	// (GET /health/mcp)
+	GetMCPHealth(ctx context.Context, request GetMCPHealthRequestObject) (GetMCPHealthResponseObject, error)
 	// GetReadiness Say whether requests can be served
 	// (GET /health/ready)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
@@ -11627,6 +12017,150 @@ func (sh *strictHandler) GetUsage(ctx echo.Context, params GetUsageParams) error
 		return err
 	} else if validResponse, ok := response.(GetUsageResponseObject); ok {
 		return validResponse.VisitGetUsageResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ClearAgentContext operation middleware
+func (sh *strictHandler) ClearAgentContext(ctx echo.Context, params ClearAgentContextParams) error {
+	var request ClearAgentContextRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ClearAgentContext(ctx.Request().Context(), request.(ClearAgentContextRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ClearAgentContext")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ClearAgentContextResponseObject); ok {
+		return validResponse.VisitClearAgentContextResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetAgentContext operation middleware
+func (sh *strictHandler) GetAgentContext(ctx echo.Context, params GetAgentContextParams) error {
+	var request GetAgentContextRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAgentContext(ctx.Request().Context(), request.(GetAgentContextRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAgentContext")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetAgentContextResponseObject); ok {
+		return validResponse.VisitGetAgentContextResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateAgentContext operation middleware
+func (sh *strictHandler) UpdateAgentContext(ctx echo.Context) error {
+	var request UpdateAgentContextRequestObject
+
+	var body UpdateAgentContextJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateAgentContext(ctx.Request().Context(), request.(UpdateAgentContextRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateAgentContext")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateAgentContextResponseObject); ok {
+		return validResponse.VisitUpdateAgentContextResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetContextPriority operation middleware
+func (sh *strictHandler) SetContextPriority(ctx echo.Context, key ContextKey) error {
+	var request SetContextPriorityRequestObject
+
+	request.Key = key
+
+	var body SetContextPriorityJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetContextPriority(ctx.Request().Context(), request.(SetContextPriorityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetContextPriority")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetContextPriorityResponseObject); ok {
+		return validResponse.VisitSetContextPriorityResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -13333,6 +13867,29 @@ func (sh *strictHandler) GetLiveness(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetLivenessResponseObject); ok {
 		return validResponse.VisitGetLivenessResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMCPHealth operation middleware
+func (sh *strictHandler) GetMCPHealth(ctx echo.Context) error {
+	var request GetMCPHealthRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMCPHealth(ctx.Request().Context(), request.(GetMCPHealthRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMCPHealth")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMCPHealthResponseObject); ok {
+		return validResponse.VisitGetMCPHealthResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -63,6 +63,10 @@ func guarded(id, deadLetter, schedule, campaign string) []ask {
 		{method: "GET", path: "/api/v1/admin/audit"},
 		{method: "GET", path: "/api/v1/admin/breakers"},
 		{method: "POST", path: "/api/v1/admin/breakers/reset", body: `{"name":"redis"}`},
+		{method: "GET", path: "/api/v1/agent-context"},
+		{method: "PUT", path: "/api/v1/agent-context", body: `{"entries":[{"key":"note","content":"x"}]}`},
+		{method: "PUT", path: "/api/v1/agent-context/note/priority", body: `{"priority":"high"}`},
+		{method: "DELETE", path: "/api/v1/agent-context"},
 		{method: "DELETE", path: "/api/v1/tasks/" + id},
 	}
 	return list
@@ -146,13 +150,18 @@ func TestAuth_Roles(t *testing.T) {
 	admin := func(a ask) bool { return strings.Contains(a.path, "/admin/") }
 	fleet := func(a ask) bool { return strings.HasSuffix(a.path, "/status") || strings.HasSuffix(a.path, "/metrics") }
 	oneTask := func(a ask) bool { return strings.HasPrefix(a.path, "/api/v1/tasks/") && a.method == "GET" }
-	reads := func(a ask) bool { return a.method == "GET" && !admin(a) && !schedules(a) && !oneTask(a) && !fleet(a) }
+	remembers := func(a ask) bool { return strings.Contains(a.path, "/agent-context") }
+	reads := func(a ask) bool {
+		return a.method == "GET" && !remembers(a) && !admin(a) && !schedules(a) && !oneTask(a) && !fleet(a)
+	}
 	for role, allowed := range map[auth.Role]func(ask) bool{
 		auth.PlatformAdmin: all,
 		auth.Admin:         func(a ask) bool { return !operates(a) },
-		auth.Teacher:       func(a ask) bool { return !admin(a) && !signals(a) && !ownSchedule(a) && a.method != "DELETE" },
-		auth.Student:       reads,
-		auth.Parent:        reads,
+		auth.Teacher: func(a ask) bool {
+			return !admin(a) && !signals(a) && !ownSchedule(a) && (a.method != "DELETE" || remembers(a))
+		},
+		auth.Student: reads,
+		auth.Parent:  reads,
 	} {
 		t.Run(string(role), func(t *testing.T) {
 			t.Parallel()
@@ -274,7 +283,7 @@ func TestAuth_SomeRoutesArePublic(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	public := []string{
-		"/", "/health", "/health/live", "/health/ready", "/api/v1/health", "/api/v1/health/live", "/api/v1/health/ready", "/api/v1/openapi.json", "/docs",
+		"/", "/health", "/health/live", "/health/ready", "/health/mcp", "/api/v1/health", "/api/v1/health/mcp", "/api/v1/health/live", "/api/v1/health/ready", "/api/v1/openapi.json", "/docs",
 	}
 	for _, path := range public {
 		if got := k.raw(ask{method: "GET", path: path, as: "-"}); got.status != http.StatusOK {

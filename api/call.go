@@ -30,6 +30,7 @@ type call struct {
 	verdict   *limit.Verdict  // the tightest of the limits that were asked; nil for none
 	stream    bool            // the answer stays open: the client accepts server-sent events, or asks for a WebSocket
 	socket    bool            // the route is a WebSocket's
+	paid      bool            // it was counted for its user before: see serveMCP
 	header    http.Header     // of the answer
 	control   *http.ResponseController
 	fault     error // what the answer was made from, for the access log

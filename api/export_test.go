@@ -54,3 +54,6 @@ func ParseSocketRequest(text []byte) (task, scope string, err error) {
 	m, err := parseSocketRequest(text)
 	return m.TaskID, m.Scope, err
 }
+
+// MCPTools returns each tool of /mcp with its operation.
+func (s *Server) MCPTools() map[string]string { return s.mcp.Tools() }

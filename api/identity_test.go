@@ -53,6 +53,7 @@ func (d *identity) parts(cfg *api.Config) {
 	cfg.Accounts, cfg.Directory, cfg.Keys, cfg.AccessLog, cfg.Privacy = d, directory{d}, keyBook{d}, d, d
 	cfg.Tickets, cfg.News, cfg.Webhooks = newTickets(), newNews(), hooks{d}
 	cfg.Cache = newNotebook()
+	cfg.Contexts = newContexts()
 }
 
 var at = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

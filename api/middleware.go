@@ -26,7 +26,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		call := &call{
 			id: requestID(r.Header.Get(echo.HeaderXRequestID)), began: time.Now(), trace: traceParent(r.Header.Get("traceparent")),
 			route: r.Method + " " + c.Path(), agent: clipTo(r.UserAgent(), maxAgent),
-			stream: acceptsStream(r.Header.Get(echo.HeaderAccept)), header: c.Response().Header(), control: http.NewResponseController(c.Response()),
+			stream: acceptsStream(r.Header.Get(echo.HeaderAccept)), header: c.Response().Header(), control: http.NewResponseController(c.Response()), paid: takePaid(r.Context()),
 		}
 		call.ip, _ = netip.ParseAddr(c.RealIP()) // invalid where the connection has no address
 		call.ip = call.ip.Unmap()

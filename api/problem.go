@@ -109,7 +109,7 @@ func (s *Server) answerError(err error, c echo.Context) {
 	f := failureOf(err)
 	h := c.Response().Header()
 	if f.status == http.StatusUnauthorized {
-		h.Set(echo.HeaderWWWAuthenticate, `Bearer realm="toolboxai"`)
+		h.Set(echo.HeaderWWWAuthenticate, challenge(c.Request(), f.message))
 	}
 	if f.retryAfter > 0 {
 		h.Set(echo.HeaderRetryAfter, seconds(f.retryAfter))

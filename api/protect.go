@@ -105,6 +105,7 @@ func cors(origins []string) echo.MiddlewareFunc {
 		AllowMethods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
 		AllowHeaders: []string{
 			"Authorization", headerAPIKey, headerTenant, "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "X-Request-ID", "traceparent",
+			"Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name",
 		},
 		ExposeHeaders: []string{
 			"Location", "ETag", "X-Request-ID", "Idempotent-Replayed", "Retry-After", "WWW-Authenticate",

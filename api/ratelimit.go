@@ -44,13 +44,19 @@ func currentRates(policies Policies) func() limit.Rates {
 //	public       address              public, and the rule's class where that is counted by address
 //	everything                        global
 //
+// A request that was counted by /mcp counts in the rule's class alone.
+//
 // Signing in is counted by address as public, because a school has one address and a class signs in at once; by account as login, see
 // limitAccount; and it is refused while the address has used up its auth-failures.
 func (s *Server) limit(ctx context.Context, c *call, rule auth.Rule) error {
 	if s.cfg.Limiter == nil || rule.Public && rule.Class == "" {
 		return nil
 	}
-	return s.take(ctx, c, s.asks(c, rule)...)
+	asks := s.asks(c, rule)
+	if len(asks) == 0 {
+		return nil
+	}
+	return s.take(ctx, c, asks...)
 }
 
 func (s *Server) asks(c *call, rule auth.Rule) []limit.Ask {
@@ -58,6 +64,7 @@ func (s *Server) asks(c *call, rule auth.Rule) []limit.Ask {
 	asks := make([]limit.Ask, 0, 4)
 	p := c.principal
 	switch {
+	case c.paid && p != nil:
 	case p == nil:
 		address := addressKey(c.ip)
 		asks = append(asks, limit.Ask{Key: address, Limit: rates.For(limit.ClassPublic, "")})
@@ -75,6 +82,9 @@ func (s *Server) asks(c *call, rule auth.Rule) []limit.Ask {
 	}
 	if p != nil && rule.Class != "" && rule.Class != limit.ClassUser {
 		asks = append(asks, limit.Ask{Key: p.UserID, Limit: rates.For(rule.Class, homeOf(*p))})
+	}
+	if c.paid && p != nil {
+		return asks
 	}
 	return append(asks, limit.Ask{Key: globalKey, Limit: rates.For(limit.ClassGlobal, "")})
 }

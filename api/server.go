@@ -31,6 +31,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/toolboxai/orchestrator/api/mcp"
 	"github.com/toolboxai/orchestrator/events"
 	"github.com/toolboxai/orchestrator/internal/audit"
 	"github.com/toolboxai/orchestrator/internal/auth"
@@ -105,6 +106,7 @@ type Config struct {
 	Privacy   Privacy
 	Cache     SemanticCache // nil: there is none
 	Tickets   Tickets
+	Contexts  AgentContexts
 	News      News
 	Push      Push // nil: nothing is pushed
 	// PushEvents takes webhooks of the server of channels; nil: none are taken.
@@ -146,6 +148,10 @@ type Server struct {
 	bulkheads map[string]*places   // by Rule.Group
 	students  students
 	owners    owners
+
+	mcp     *mcp.Server
+	mcpOpen *slots               // requests to it
+	rules   map[string]auth.Rule // by operation
 }
 
 var _ StrictServerInterface = (*Server)(nil)
@@ -160,6 +166,7 @@ func newServer(cfg Config, rules map[string]auth.Rule) (*Server, error) {
 	s := &Server{
 		cfg: cfg, logger: cfg.Logger, streams: newSlots(cfg.MaxStreams), stopping: make(chan struct{}),
 		pages: accessToPages(), sockets: accessToSockets(), bulkheads: map[string]*places{}, students: students{port: cfg.Students},
+		mcpOpen: newSlots(cfg.MaxStreams), rules: rules,
 	}
 	maps.Copy(s.pages, s.sockets)
 	for group, b := range cfg.Bulkheads {
@@ -173,6 +180,9 @@ func newServer(cfg Config, rules map[string]auth.Rule) (*Server, error) {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	if s.contract, err = newContract(doc, rules); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	if s.mcp, err = s.newMCP(); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	if err := s.routes(doc); err != nil {
@@ -193,8 +203,8 @@ func (cfg *Config) complete() error {
 		return errors.New("Config.Schedules, Campaigns and Ledger are required")
 	case cfg.Sharing == nil || cfg.Students == nil || cfg.Access == nil || cfg.Breakers == nil:
 		return errors.New("Config.Sharing, Students, Access and Breakers are required")
-	case cfg.Accounts == nil || cfg.Directory == nil || cfg.Keys == nil || cfg.AccessLog == nil || cfg.Privacy == nil || cfg.Tickets == nil || cfg.News == nil || cfg.Webhooks == nil:
-		return errors.New("Config.Accounts, Directory, Keys, Webhooks, AccessLog, Privacy, Tickets and News are required")
+	case cfg.Accounts == nil || cfg.Directory == nil || cfg.Keys == nil || cfg.AccessLog == nil || cfg.Privacy == nil || cfg.Tickets == nil || cfg.Contexts == nil || cfg.News == nil || cfg.Webhooks == nil:
+		return errors.New("Config.Accounts, Directory, Keys, Webhooks, AccessLog, Privacy, Tickets, Contexts and News are required")
 	case cfg.Verifier == nil && cfg.DevPrincipal == nil:
 		return errors.New("Config.Verifier is missing: without it and without a DevPrincipal nobody could ask anything")
 	case cfg.Heartbeat < 0 || cfg.MaxStreams < 0 || cfg.Drain < 0:
@@ -308,10 +318,12 @@ func (s *Server) routes(doc object) error {
 	}
 	s.mount(e)
 	s.mountSockets(e)
+	s.mountMCP(e)
 	e.GET("/", s.getIndex)
 	e.GET("/health", strict.GetHealth)
 	e.GET("/health/live", strict.GetLiveness)
 	e.GET("/health/ready", strict.GetReadiness)
+	e.GET("/health/mcp", strict.GetMCPHealth)
 	if s.cfg.Metrics != nil {
 		e.GET("/metrics", echo.WrapHandler(s.cfg.Metrics))
 	}

@@ -165,7 +165,8 @@ type Usage struct {
 	InputTokens  int     `json:"input_tokens"`
 	OutputTokens int     `json:"output_tokens"`
 	CostUSD      float64 `json:"cost_usd,omitempty"`
-	CostKnown    bool    `json:"cost_known"` // false when the price of any call is not known
+	CostKnown    bool    `json:"cost_known"`           // false when the price of any call is not known
+	ToolCalls    int     `json:"tool_calls,omitempty"` // calls of tools that models asked for
 }
 
 // Add returns the sum of u and v.
@@ -173,7 +174,7 @@ func (u Usage) Add(v Usage) Usage {
 	known := (u.CostKnown || u.Calls == 0) && (v.CostKnown || v.Calls == 0)
 	return Usage{
 		Calls: u.Calls + v.Calls, InputTokens: u.InputTokens + v.InputTokens, OutputTokens: u.OutputTokens + v.OutputTokens,
-		CostUSD: u.CostUSD + v.CostUSD, CostKnown: known,
+		CostUSD: u.CostUSD + v.CostUSD, CostKnown: known, ToolCalls: u.ToolCalls + v.ToolCalls,
 	}
 }
 

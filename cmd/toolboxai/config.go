@@ -108,6 +108,9 @@ type Config struct {
 	CallbackTimeout time.Duration `env:"CALLBACK_TIMEOUT" envDefault:"15s"` // of one request to a receiver
 	APIURL          string        `env:"API_URL"`                           // of the API: where messages to receivers say that tasks are
 
+	MCPServers string   `env:"MCP_SERVERS"`                // whose tools agents may call: see mcpclient.ParseServers
+	MCPAllow   []string `env:"MCP_ALLOW" envSeparator:","` // servers beside public https, as CALLBACK_ALLOW has it
+
 	dev     bool                // everything in one process: everybody is the development admin
 	reports *telemetry.Reporter // of errors; nil before openLogs
 }
@@ -143,7 +146,7 @@ func loadConfig(environ []string) (Config, error) {
 	}
 	cfg.AllowedOrigins, cfg.TrustedProxies, cfg.WorkerKinds = trimmed(cfg.AllowedOrigins), trimmed(cfg.TrustedProxies), trimmed(cfg.WorkerKinds)
 	cfg.JWTPrevious, cfg.EncryptionBefore = trimmed(cfg.JWTPrevious), trimmed(cfg.EncryptionBefore)
-	cfg.ChannelsWebhooks, cfg.CallbackAllow = trimmed(cfg.ChannelsWebhooks), trimmed(cfg.CallbackAllow)
+	cfg.ChannelsWebhooks, cfg.CallbackAllow, cfg.MCPAllow = trimmed(cfg.ChannelsWebhooks), trimmed(cfg.CallbackAllow), trimmed(cfg.MCPAllow)
 	cfg.SecondFactor, cfg.PasskeyOrigins = trimmed(cfg.SecondFactor), trimmed(cfg.PasskeyOrigins)
 	return cfg, cfg.check()
 }
@@ -243,6 +246,9 @@ func (c Config) check() error {
 		return err
 	}
 	if err := c.checkCallbacks(); err != nil {
+		return err
+	}
+	if _, _, err := c.mcpServers(); err != nil {
 		return err
 	}
 	if c.Channels && (c.PusherAppID == "" || c.PusherKey == "" || c.PusherSecret == "") && !c.dev {

@@ -43,6 +43,8 @@ func TestConfig_AWrongValueNamesItsVariable(t *testing.T) {
 		"ALLOWED_ORIGINS=example.org":  `ALLOWED_ORIGINS: "example.org" is no origin`,
 		"ALLOWED_ORIGINS=https://a/b":  `ALLOWED_ORIGINS: "https://a/b" is no origin`,
 		"ALLOWED_ORIGINS=*,https://a":  `ALLOWED_ORIGINS: "*" is no origin`,
+		"MCP_ALLOW=10.0.0.0/33":        `MCP_ALLOW: entry "10.0.0.0/33" is no network`,
+		"MCP_SERVERS={}":               "MCP_SERVERS is no JSON list",
 		"CALLBACK_ALLOW=10.0.0.0/33":   `CALLBACK_ALLOW: entry "10.0.0.0/33" is no network`,
 		"CALLBACK_TIMEOUT=2m":          "CALLBACK_TIMEOUT is 2m0s, must be 1s to 1m",
 		"API_URL=toolbox.example.org":  "API_URL is no URL such as https://toolbox.example.org",

@@ -10,6 +10,7 @@ import (
 
 	"github.com/toolboxai/orchestrator/api"
 	"github.com/toolboxai/orchestrator/internal/account"
+	"github.com/toolboxai/orchestrator/internal/agentcontext"
 	"github.com/toolboxai/orchestrator/internal/apikey"
 	"github.com/toolboxai/orchestrator/internal/auth"
 	"github.com/toolboxai/orchestrator/internal/breaker"
@@ -42,6 +43,7 @@ type identity struct {
 	tickets     *ticket.Service
 	breakers    *breaker.Registry
 	webhooks    *callback.Service
+	contexts    *agentcontext.Service
 }
 
 // identify composes it. It connects to nothing yet.
@@ -88,6 +90,9 @@ func (s *system) identify() (*identity, error) {
 		return nil, err
 	}
 	if id.webhooks, err = s.webhooks(box); err != nil {
+		return nil, err
+	}
+	if id.contexts, err = agentcontext.NewService(agentcontext.Config{Store: postgres.NewAgentContexts(s.db)}); err != nil {
 		return nil, err
 	}
 	id.privacy, err = privacy.NewService(privacy.Config{Records: s.db, Revoke: id.accounts.RevokeUser, Audit: record, Logger: s.logger})
@@ -146,7 +151,7 @@ func (u unsent) Send(ctx context.Context, m mail.Message) error {
 func (id *identity) serve(cfg *api.Config) {
 	cfg.Verifier, cfg.Authenticator, cfg.Sharing, cfg.Students = id.verifier, id.keyCheck, id.schools, id.schools
 	cfg.Accounts, cfg.Directory, cfg.Keys, cfg.Privacy, cfg.JWKS = id.accounts, id.schools, id.keys, id.privacy, id.keyring.JWKS()
-	cfg.Tickets, cfg.Webhooks = id.tickets, id.webhooks
+	cfg.Tickets, cfg.Webhooks, cfg.Contexts = id.tickets, id.webhooks, id.contexts
 }
 
 // roles returns what runs beside the HTTP server.

@@ -250,7 +250,12 @@ func (s *system) work(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			return s.runAgents(ctx, name, governed)
+			equipped, done, err := s.equip(governed, breakers)
+			if err != nil {
+				return err
+			}
+			defer done()
+			return s.runAgents(ctx, name, equipped)
 		}})
 }
 

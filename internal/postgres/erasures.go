@@ -51,6 +51,7 @@ var emptied = []string{
 	leaveGuardians,
 	`DELETE FROM shares WHERE tenant = $1 AND shared_by = $2`,
 	`DELETE FROM api_keys WHERE tenant = $1 AND user_id = $2`,
+	forgetContext,
 }
 
 // RequestErasure implements privacy.Records.

@@ -15,7 +15,7 @@ func (db *DB) Unguard() { db.unguarded = true }
 
 // Statements returns every statement of the package but those that a filter makes.
 func Statements() []string {
-	return slices.Concat(privacyStatements(), factorStatements(), keyStatements(), callbackStatements(), schoolStatements(), accountStatements(), []string{
+	return slices.Concat(contextStatements(), privacyStatements(), factorStatements(), keyStatements(), callbackStatements(), schoolStatements(), accountStatements(), []string{
 		schemaVersion, setUp, lockPosition, loadStates, updateTasks + onlyNewer, requeueTask, insertResult, repeatFolded,
 		repeatOther, movePosition, readPosition, getTask, listHistory, hasHistory, insertLedger, spentAll(), readBackfill,
 		endBackfill, listBackfill, listCosts, fillFailures, listAuditRows, readAuditHead, readAuditAnchor, listAuditTenants, expiredAudit,

@@ -25,6 +25,8 @@ var exports = []struct{ section, sql string }{
 	{"classes_made", `SELECT to_json(x) FROM (SELECT id, name, created_at, archived_at FROM classes WHERE tenant = $1 AND created_by = $2 ORDER BY created_at, id) x`},
 	{"guardians", `SELECT to_json(x) FROM (SELECT parent, child, added_by, added_at FROM guardians WHERE tenant = $1 AND (parent = $2 OR child = $2) ORDER BY added_at, parent, child) x`},
 	{"shares", `SELECT to_json(x) FROM (SELECT class, task, shared_at FROM shares WHERE tenant = $1 AND shared_by = $2 ORDER BY shared_at, class, task) x`},
+	{"agent_context", `SELECT to_json(x) FROM (SELECT key, content, priority, source, created_at, updated_at FROM agent_context_entries
+		WHERE tenant = $1 AND user_id = $2 ORDER BY key) x`},
 	{"tasks", `SELECT json_build_object('task', t.doc, 'input', t.input, 'result', r.result)
 		FROM tasks t LEFT JOIN results r ON r.tenant = t.tenant AND r.task = t.id WHERE t.tenant = $1 AND t.user_id = $2 ORDER BY t.created_at, t.id`},
 	{"audit", `SELECT to_json(x) FROM (SELECT n, at, actor, action, target, outcome FROM audit_log WHERE tenant = $1 AND (actor = $2 OR target = $2) ORDER BY n) x`},

@@ -77,7 +77,8 @@ func answer[T any](ctx context.Context, run *workers.Run, a *Author, q Question[
 	}
 	kept := &refusals{run: run, step: q.Step, version: a.version}
 	req.OnRefused = kept.add
-	resp, rounds, err := llm.CompleteValid(ctx, a.client, req, func(text string) []fault.Detail {
+	client, tools := a.equip(ctx, run)
+	resp, rounds, err := llm.CompleteValid(ctx, client, req, func(text string) []fault.Detail {
 		candidate, details := decode(a, q, text)
 		if len(details) == 0 {
 			good = candidate
@@ -88,7 +89,7 @@ func answer[T any](ctx context.Context, run *workers.Run, a *Author, q Question[
 		shown.Restart()
 		_, _ = shown.WriteString(resp.Text)
 	}
-	record(run, a, resp, rounds, err)
+	record(run, a, resp, rounds, tools, err)
 	var bad *llm.InvalidOutputError
 	if errors.As(err, &bad) {
 		return good, workers.InvalidOutput(bad)
@@ -153,11 +154,12 @@ func detailsOf(err error) []fault.Detail {
 }
 
 // record puts on the run what the calls cost, and who answered. Of a call that failed nothing is known, so only the answered ones count.
-func record(run *workers.Run, a *Author, resp llm.Response, rounds int, err error) {
+func record(run *workers.Run, a *Author, resp llm.Response, rounds int, tools *withTools, err error) {
 	var bad *llm.InvalidOutputError
 	if err != nil && !errors.As(err, &bad) {
 		rounds--
 	}
+	rounds += tools.extra
 	if rounds < 1 && resp.Cache == "" {
 		return
 	}
@@ -171,5 +173,6 @@ func record(run *workers.Run, a *Author, resp llm.Response, rounds int, err erro
 	run.Record(events.Usage{
 		Calls: rounds, InputTokens: resp.Usage.InputTokens, OutputTokens: resp.Usage.OutputTokens,
 		CostUSD: resp.Usage.CostUSD, CostKnown: resp.Usage.CostKnown,
+		ToolCalls: len(tools.trace),
 	}, p)
 }

@@ -26,6 +26,7 @@ type Config struct {
 // Author asks a model for the parts of one kind's results. It is immutable and safe for concurrent use.
 type Author struct {
 	client    llm.Client
+	tools     Tools // nil: none are offered
 	kind      string
 	number    int
 	version   string            // "quiz/1"
@@ -49,6 +50,9 @@ func NewAuthor(cfg Config) (*Author, error) {
 		client: cfg.Client, kind: cfg.Kind, number: cfg.Version, version: fmt.Sprintf("%s/%d", cfg.Kind, cfg.Version),
 		systems: map[string]string{}, templates: map[string]*template.Template{}, schemas: map[string]json.RawMessage{},
 		answers: map[string]*jsonschema.Schema{},
+	}
+	if e, ok := cfg.Client.(equipped); ok {
+		a.client, a.tools = e.Client, e.tools
 	}
 	suffix := fmt.Sprintf(".v%d.md", cfg.Version)
 	files, err := fs.Glob(cfg.Files, "prompts/*"+suffix)
