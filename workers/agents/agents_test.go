@@ -5,7 +5,6 @@ import (
 
 	"github.com/toolboxai/orchestrator/events"
 	"github.com/toolboxai/orchestrator/internal/llm"
-	"github.com/toolboxai/orchestrator/internal/llm/composer"
 	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/workers"
 	"github.com/toolboxai/orchestrator/workers/agents"
@@ -30,7 +29,7 @@ func open(t testing.TB, client llm.Client, kind string) workers.Agent {
 
 func TestAll_MakesACatalog(t *testing.T) {
 	t.Parallel()
-	all, err := agents.All(composer.New())
+	all, err := agents.All(offline())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +59,7 @@ func TestAll_MakesACatalog(t *testing.T) {
 
 func TestAll_RunsEveryExampleOffline(t *testing.T) {
 	t.Parallel()
-	all, err := agents.All(composer.New())
+	all, err := agents.All(offline())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,8 +20,10 @@ type model struct {
 	calls []llm.Request
 }
 
+var offline = sync.OnceValue(composer.New)
+
 func newModel(edit func(call int, req llm.Request, answer string) (string, error)) *model {
-	return &model{writer: composer.New(), edit: edit}
+	return &model{writer: offline(), edit: edit}
 }
 
 func (m *model) Describe() string { return "a model of the tests" }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/toolboxai/orchestrator/internal/llm/composer"
 	"github.com/toolboxai/orchestrator/workers/agents"
 	"github.com/toolboxai/orchestrator/workers/workerstest"
 )
@@ -23,7 +22,7 @@ var picture = regexp.MustCompile(`"data": "iVBOR[^"]*"`)
 
 func TestAll_ExamplesKeepTheirResults(t *testing.T) {
 	t.Parallel()
-	all, err := agents.All(composer.New())
+	all, err := agents.All(offline())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/toolboxai/orchestrator/internal/llm"
-	"github.com/toolboxai/orchestrator/internal/llm/composer"
 	"github.com/toolboxai/orchestrator/internal/llm/llmtest"
 	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/workers/workerstest"
@@ -261,7 +260,7 @@ func TestEvals_AreValidAndServedOffline(t *testing.T) {
 		if n := len(set.Cases); n < 8 || n > 15 {
 			t.Errorf("%s has %d cases", kind, n)
 		}
-		agent := open(t, composer.New(), kind)
+		agent := open(t, offline(), kind)
 		for _, c := range set.Cases {
 			t.Run(kind+"/"+c.Name, func(t *testing.T) {
 				t.Parallel()

@@ -11,7 +11,6 @@ import (
 
 	"github.com/toolboxai/orchestrator/events"
 	"github.com/toolboxai/orchestrator/internal/llm"
-	"github.com/toolboxai/orchestrator/internal/llm/composer"
 	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/workers/workerstest"
 )
@@ -249,7 +248,7 @@ func TestAsset_HoldsFilesAgainstTheLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, _ := workerstest.Work(t, open(t, composer.New(), "roblox_asset"), []byte(`{"asset_type":"`+c.kind+`","asset_data":{`+c.data+`}}`))
+			got, _ := workerstest.Work(t, open(t, offline(), "roblox_asset"), []byte(`{"asset_type":"`+c.kind+`","asset_data":{`+c.data+`}}`))
 			if got.State != task.Completed {
 				t.Fatalf("state %s: %+v", got.State, got.Failure)
 			}

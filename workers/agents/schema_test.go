@@ -12,7 +12,6 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/toolboxai/orchestrator/internal/fault"
-	"github.com/toolboxai/orchestrator/internal/llm/composer"
 	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/workers/agents"
 	"github.com/toolboxai/orchestrator/workers/workerstest"
@@ -21,7 +20,7 @@ import (
 // TestAll_SchemasAreOpenAPI loads every schema as OpenAPI does, and holds an example and its result against it.
 func TestAll_SchemasAreOpenAPI(t *testing.T) {
 	t.Parallel()
-	all, err := agents.All(composer.New())
+	all, err := agents.All(offline())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +79,7 @@ func checkWords(t *testing.T, path string, schema any) {
 // TestAll_InputSchemasNameTheField checks that a client is told which field is wrong, and why.
 func TestAll_InputSchemasNameTheField(t *testing.T) {
 	t.Parallel()
-	all, err := agents.All(composer.New())
+	all, err := agents.All(offline())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +136,7 @@ func TestAll_InputSchemasNameTheField(t *testing.T) {
 // schema's defaults out.
 func TestAll_DefaultsAreThoseOfTheSchema(t *testing.T) {
 	t.Parallel()
-	all, err := agents.All(composer.New())
+	all, err := agents.All(offline())
 	if err != nil {
 		t.Fatal(err)
 	}

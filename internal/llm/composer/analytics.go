@@ -77,6 +77,8 @@ func readings() []interpretation {
 func (c *Composer) analyticsReport(in analyticsInput) analyticsReport {
 	out := analyticsReport{Insights: []analyticsInsight{}, Recommendations: []string{}}
 	few := true
+	given := in.Request.Figures
+	in.Request.Figures = slices.DeleteFunc(slices.Clone(given), func(f analyticsFigure) bool { return plain(f.About) != f.About })
 	for _, f := range in.Request.Figures {
 		if f.Topic == "count" && f.Name == "records" && f.Value >= 30 {
 			few = false
@@ -107,6 +109,12 @@ func (c *Composer) analyticsReport(in analyticsInput) analyticsReport {
 		if len(out.Recommendations) < 4 {
 			out.Recommendations = append(out.Recommendations, r.advice)
 		}
+	}
+	if len(out.Insights) == 0 && len(given) > 0 {
+		out.Insights = []analyticsInsight{{
+			Title: "The figures that were given", Detail: "Their names hold what no report repeats: read them in the table, and give them plain names.",
+			Figures: []string{given[0].Name}, Confidence: "low",
+		}}
 	}
 	out.Recommendations = append(out.Recommendations, "Have a model read the figures for more than this: the offline composer quotes them and draws no conclusions.")
 	out.Summary = analyticsSummary(in.Request, out.Insights, few)

@@ -1,6 +1,7 @@
 package composer
 
 import (
+	"cmp"
 	"encoding/json"
 	"regexp"
 	"strings"
@@ -40,6 +41,15 @@ func plain(s string) string {
 	s = orders.ReplaceAllString(s, "…")
 	s = spoken.ReplaceAllString(s, "…")
 	return strings.TrimSpace(s)
+}
+
+// plainAll applies plain to each text of a list. One of which nothing is left becomes a dash, so that the others keep their numbers.
+func plainAll(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = cmp.Or(plain(s), "–")
+	}
+	return out
 }
 
 // plainJSON applies plain to every text in a JSON value. A text of which nothing is left becomes a dash, so that what was there still is.

@@ -71,6 +71,7 @@ type testingPlan struct {
 
 func (c *Composer) testingPlan(in testingInput) testingPlan {
 	plan := testingPlan{Explanations: []testingExplanation{}}
+	in.Request.Functionality, in.Request.Wanted = plain(in.Request.Functionality), plainAll(in.Request.Wanted)
 	if in.Request.TestType == "security" {
 		plan.Cases = in.findings()
 	}

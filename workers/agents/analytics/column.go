@@ -142,9 +142,12 @@ func (c column) numbers() []float64 {
 	return out
 }
 
+// unmarked takes out of a field's name what no text for a class holds, so that a report may quote it.
+var unmarked = strings.NewReplacer("_", " ", "<", " ", ">", " ", "[", " ", "]", " ", "{", " ", "}", " ", "|", " ", "`", " ")
+
 // label makes a name fit to be shown.
 func label(name string) string {
-	if name = lesson.Clip(lesson.Clean(strings.ReplaceAll(name, "_", " ")), 60); name == "" {
+	if name = lesson.Clip(lesson.Clean(unmarked.Replace(name)), 60); name == "" {
 		return "unnamed"
 	}
 	return name

@@ -13,6 +13,8 @@ func Clean(s string) string {
 		switch {
 		case unicode.IsSpace(r):
 			return ' '
+		case r >= 0xe0000 && r <= 0xe0fff || r == 0x3164: // tags, variation selectors and a letter that is blank
+			return -1
 		case unicode.IsGraphic(r):
 			return r
 		}

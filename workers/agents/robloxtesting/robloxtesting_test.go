@@ -89,7 +89,7 @@ func TestScript_MustPassTheRules(t *testing.T) {
 		return []vet.Finding{{Rule: "x", Severity: vet.Deny, Line: line, Why: "it is denied", Mend: "leave it out"}}
 	})
 	got, _ := workerstest.Work(t, agent, []byte(`{"test_type":"security"}`))
-	if got.State != task.Retrying || !strings.Contains(got.Failure.Error, "answer.code line 3: it is denied; leave it out (x)") {
+	if got.State != task.Failed || !strings.Contains(got.Failure.Error, "answer.code line 3: it is denied; leave it out (x)") {
 		t.Errorf("state %s, failure %+v", got.State, got.Failure)
 	}
 }

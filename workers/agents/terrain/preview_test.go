@@ -184,7 +184,7 @@ func TestResult_FitsAtTheExtremes(t *testing.T) {
 			}
 			got, _ := workerstest.Work(t, agent, json.RawMessage(`{"subject":"Art","size":"xlarge","include_model":true}`))
 			if !c.fits {
-				if got.State != task.Retrying || !strings.Contains(got.Failure.Error, "at most") {
+				if got.State != task.Failed || !strings.Contains(got.Failure.Error, "at most") {
 					t.Fatalf("state %s: %+v", got.State, got.Failure)
 				}
 				return

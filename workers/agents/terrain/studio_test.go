@@ -235,7 +235,7 @@ func places(t *testing.T) map[string]terrain.Result {
 		for _, size := range []string{"small", "medium", "large", "xlarge"} {
 			for _, kind := range []string{"educational", "landscape", "urban", "fantasy"} {
 				for _, complexity := range []string{"simple", "medium", "complex"} {
-					if n++; (size == "large" || size == "xlarge") && n%3 != 0 {
+					if n++; n%thin != 0 || (size == "large" || size == "xlarge") && n%3 != 0 {
 						continue
 					}
 					in, err := json.Marshal(map[string]any{

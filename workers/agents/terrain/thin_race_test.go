@@ -1,0 +1,6 @@
+//go:build race
+
+package terrain_test
+
+// thin is which part of what is gone through by the hundred is left where each run takes ten times as long: every fifth. All of it runs without the race detector.
+const thin = 5
