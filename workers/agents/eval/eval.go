@@ -102,7 +102,7 @@ func newRun(cfg *Config) (*run, error) {
 	}
 	i := slices.IndexFunc(all, func(a workers.Agent) bool { return a.Kind().Name == cfg.Kind })
 	if i < 0 {
-		return nil, fault.InvalidField("kind", "there is no kind %q", cfg.Kind)
+		return nil, fault.New(fault.Invalid, "there is no kind %q", cfg.Kind)
 	}
 	r.agent = all[i]
 	if err := r.pin(cfg.Version); err != nil {
@@ -149,13 +149,13 @@ func (p pinned) Versions() []string { return []string{p.version} }
 func (r *run) pin(version int) error {
 	v, ok := r.agent.(workers.Versioned)
 	if !ok {
-		return fault.InvalidField("kind", "kind %s has no versions of prompts", r.cfg.Kind)
+		return fault.New(fault.Invalid, "kind %s has no versions of prompts", r.cfg.Kind)
 	}
 	if r.version = v.Versions()[0]; version != 0 {
 		r.version = fmt.Sprintf("%s/%d", r.cfg.Kind, version)
 	}
 	if !slices.Contains(v.Versions(), r.version) {
-		return fault.InvalidField("prompt version", "there is no %s, there are %s", r.version, strings.Join(v.Versions(), ", "))
+		return fault.New(fault.Invalid, "there is no %s, there are %s", r.version, strings.Join(v.Versions(), ", "))
 	}
 	r.agent = pinned{r.agent, r.version}
 	return nil
@@ -165,7 +165,7 @@ func (r *run) pin(version int) error {
 func (r *run) choose(names []string) error {
 	set, ok := r.agent.(pinned).Agent.(ask.Evaluated)
 	if !ok {
-		return fault.InvalidField("kind", "kind %s has no evaluation set", r.cfg.Kind)
+		return fault.New(fault.Invalid, "kind %s has no evaluation set", r.cfg.Kind)
 	}
 	r.cases = set.Evals()
 	if len(names) == 0 {
@@ -174,7 +174,7 @@ func (r *run) choose(names []string) error {
 	chosen := slices.DeleteFunc(slices.Clone(r.cases), func(c ask.Case) bool { return !slices.Contains(names, c.Name) })
 	for _, name := range names {
 		if !slices.ContainsFunc(chosen, func(c ask.Case) bool { return c.Name == name }) {
-			return fault.InvalidField("cases", "kind %s has no case %q, it has %s", r.cfg.Kind, name, strings.Join(namesOf(r.cases), ", "))
+			return fault.New(fault.Invalid, "kind %s has no case %q, it has %s", r.cfg.Kind, name, strings.Join(namesOf(r.cases), ", "))
 		}
 	}
 	r.cases = chosen
