@@ -9,6 +9,7 @@
 //     Run.Text shows readers what a model writes, as it writes it.
 //   - Versioned is an Agent that can still work as its earlier versions did: a task keeps to the one that it began with.
 //   - Recorder copies the log into the archive.
+//   - Solo runs one task in this process, without a platform.
 package workers
 
 import (

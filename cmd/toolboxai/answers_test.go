@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -10,8 +11,8 @@ import (
 	"github.com/toolboxai/orchestrator/internal/llm"
 	"github.com/toolboxai/orchestrator/internal/llm/composer"
 	"github.com/toolboxai/orchestrator/internal/llm/llmtest"
+	"github.com/toolboxai/orchestrator/workers"
 	"github.com/toolboxai/orchestrator/workers/agents"
-	"github.com/toolboxai/orchestrator/workers/workerstest"
 )
 
 // answers gives a scripted model good answers: those that the composer gave to the same task in this process.
@@ -32,28 +33,33 @@ func recordAnswers(t *testing.T) *answers {
 // recordAnswersTo does so with a quiz of another input.
 func recordAnswersTo(t *testing.T, quiz string) *answers {
 	t.Helper()
-	a := &answers{seen: map[string]int{}}
-	all, err := agents.All(&eavesdropper{composer.New(), a})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := newAnswers()
 	var body struct {
 		Input json.RawMessage `json:"input"`
 	}
 	if err := json.Unmarshal([]byte(quiz), &body); err != nil {
 		t.Fatal(err)
 	}
-	for _, agent := range all {
-		if agent.Kind().Name == "quiz" {
-			if got, _ := workerstest.Work(t, agent, body.Input); got.Result == nil {
-				t.Fatalf("the composer's quiz is %s: %+v", got.State, got.Failure)
-			}
-		}
-	}
+	a.record(t, "quiz", body.Input)
 	if len(a.good) < 2 {
 		t.Fatalf("the quiz has %d calls, these tests need two", len(a.good))
 	}
 	return a
+}
+
+func newAnswers() *answers { return &answers{seen: map[string]int{}} }
+
+// record runs a task of a kind on the composer and keeps what was asked and answered.
+func (a *answers) record(t *testing.T, kind string, input json.RawMessage) {
+	t.Helper()
+	all, err := agents.All(&eavesdropper{composer.New(), a})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(all, func(agent workers.Agent) bool { return agent.Kind().Name == kind })
+	if got, err := workers.Solo(t.Context(), workers.SoloConfig{Agent: all[i], Input: input}); got.Result == nil {
+		t.Fatalf("the composer's %s is %s: %+v: %v", kind, got.State, got.Failure, err)
+	}
 }
 
 type eavesdropper struct {

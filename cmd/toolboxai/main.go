@@ -53,6 +53,7 @@ type commands struct {
 	Deadletters deadLettersCommand `cmd:"" help:"List, show, replay and discard what failed for good."`
 	Incidents   incidentsCommand   `cmd:"" help:"Group dead letters by what went wrong."`
 	Campaigns   campaignsCommand   `cmd:"" help:"Act on many tasks after an incident: plan, start, list, show, stop and watch campaigns."`
+	Eval        evalCommand        `cmd:"" help:"Rate a model, or two beside each other, by a kind's evaluation set."`
 	Health      healthCommand      `cmd:"" help:"Ask a running role how it is; exit with 1 when it is not ready."`
 	Token       tokenCommand       `cmd:"" help:"Sign a bearer token with JWT_SECRET_KEY."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`

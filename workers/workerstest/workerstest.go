@@ -3,7 +3,6 @@ package workerstest
 
 import (
 	"encoding/json"
-	"strconv"
 	"testing"
 	"time"
 
@@ -16,19 +15,7 @@ import (
 )
 
 // Message returns the dispatch of e, a task.queued event with its Seq, as the queue delivers it.
-func Message(e events.Event) *message.Message {
-	msg := message.NewMessage(e.ID, message.Payload(e.Data))
-	for name, value := range e.Header() {
-		msg.Metadata.Set(name, value)
-	}
-	msg.Metadata.Set(events.HeaderSeq, strconv.FormatUint(e.Seq, 10))
-	if q, err := events.DataAs[events.Queued](e); err == nil {
-		d := events.Dispatch{Kind: q.Kind, Lane: q.Priority, Tenant: e.Tenant, Task: e.Task, N: q.Dispatch}
-		msg.Metadata.Set(events.HeaderDispatch, strconv.Itoa(q.Dispatch))
-		msg.Metadata.Set(events.HeaderQueueSubject, d.Subject())
-	}
-	return msg
-}
+func Message(e events.Event) *message.Message { return workers.NewMessage(e) }
 
 // Settled says how a message was settled: acked, or nacked with a wait before it comes again. The wait is negative for one that was let
 // go, which comes again when nobody gives a sign of life for it.

@@ -136,13 +136,13 @@ func (m *mix) trueFalse(want wants, seed *rand.Rand) []*candidate {
 		out = append(out, &candidate{key: key, fit: k.fit(want, m.wish.Grade), make: func() item { return m.judge(text, truth, why, k) }})
 	}
 	for i, f := range m.subject.Facts {
-		sentence, _ := f.statement()
-		add(fmt.Sprint("fact ", i), sentence, true, "This is a fact: "+sentence, f.mark)
+		sentence, word := f.statement()
+		add(fmt.Sprint("fact ", i), sentence, true, fmt.Sprintf("It is right as it stands. The word to remember is “%s”.", word), f.mark)
 	}
 	for i, t := range m.subject.Terms {
 		key := fmt.Sprint("term ", i)
 		other := m.stranger(i, seed)
-		add(key, definition(t), true, definition(t), t.mark)
+		add(key, definition(t), true, fmt.Sprintf("That is what “%s” means in %s.", t.Term, m.subject.Name), t.mark)
 		add(key, fmt.Sprintf("“%s” means: %s.", t.Term, other.Means), false, definition(t)+" What is described here is “"+other.Term+"”.", t.mark)
 	}
 	for i, q := range m.subject.Questions {
@@ -159,7 +159,7 @@ func (m *mix) trueFalse(want wants, seed *rand.Rand) []*candidate {
 
 // claim makes a statement of a question and an answer to it.
 func claim(ask, answer string) string {
-	return fmt.Sprintf("The right answer to the question “%s” is: %s.", ask, strings.TrimSuffix(answer, "."))
+	return fmt.Sprintf("The answer to “%s” is: %s.", ask, strings.TrimSuffix(answer, "."))
 }
 
 // stranger returns a term that has no topic in common with the i-th, so that its meaning is surely a wrong one.

@@ -81,12 +81,18 @@ func deal[E any](entries []E, of func(E) mark, want []wants, g *grades, seed str
 	return out
 }
 
-// suitsBest reports whether no other of want gets more of its own best from the entry. Of equals, the one that is about less
-// gets it, then the first.
+// suitsBest reports whether no other of want gets the entry: one that it is twice as relevant to, else one that gets more of its own best from
+// it. Of equals, the one that is about less gets it, then the first.
 func suitsBest(m mark, want []wants, best []int, at int) bool {
 	mine := m.relevance(want[at])
 	for i, w := range want {
 		other := m.relevance(w)
+		if i == at || mine >= 2*other {
+			continue
+		}
+		if other >= 2*mine {
+			return false
+		}
 		theirs, ours := other*best[at], mine*best[i]
 		if theirs > ours || theirs == ours && other > 0 && (best[i] < best[at] || best[i] == best[at] && i < at) {
 			return false

@@ -87,6 +87,7 @@ func poetry(versions ...string) fstest.MapFS {
 		"input.schema.json":  {Data: []byte(`{"type":"object"}`)},
 		"output.schema.json": {Data: []byte(`{"type":"object"}`)},
 		"example.json":       {Data: []byte(`{}`)},
+		"evals.json":         {Data: []byte(`{"cases":[{"name":"short","about":"A short poem.","input":{}}]}`)},
 	}
 	for _, v := range versions {
 		folder["prompts/draft.v"+v+".md"] = &fstest.MapFile{Data: []byte(`{{define "system"}}As version ` + v + `.{{end}}{{define "prompt"}}{{data "request" .}}{{end}}`)}
