@@ -273,6 +273,9 @@ func (s *Server) changeable(ctx context.Context, id string) (auth.Principal, tas
 	if err != nil {
 		return p, task.Task{}, err
 	}
+	if t.Private && t.UserID != p.UserID {
+		return p, task.Task{}, fault.New(fault.NotFound, "there is no task %q", clip(id))
+	}
 	if reach < auth.Tenant && t.UserID != p.UserID { // whoever may change some may read all: it is no secret that there is this one
 		return p, task.Task{}, fault.New(fault.Forbidden, "only an admin and the teacher who submitted the task may do this to it")
 	}
