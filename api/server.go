@@ -104,6 +104,7 @@ type Config struct {
 	AccessLog audit.AccessReader
 	Privacy   Privacy
 	Cache     SemanticCache // nil: there is none
+	Chats     Chats         // nil: there is no assistant
 	Tickets   Tickets
 	News      News
 	Push      Push // nil: nothing is pushed
