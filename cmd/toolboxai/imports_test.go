@@ -53,7 +53,7 @@ var mayImport = map[string][]string{
 	"nats":                    {"events", "internal/task", "internal/policy", "internal/dispatch", "internal/schedule", "internal/campaign", "internal/auth", "internal/audit", "internal/callback", "internal/breaker", "internal/channels", "internal/fault"},
 	"api":                     {"events", "internal/task", "internal/policy", "internal/schedule", "internal/campaign", "internal/chat", "internal/account", "internal/school", "internal/apikey", "internal/auth", "internal/audit", "internal/limit", "internal/breaker", "internal/privacy", "internal/markdown", "internal/ticket", "internal/callback", "internal/fault"},
 	"workers":                 {"events", "internal/task", "internal/fault"},
-	"workers/agents":          {"events", "workers", "internal/task", "internal/llm", "internal/roblox", "internal/fault"},
+	"workers/agents":          {"events", "workers", "internal/task", "internal/chat", "internal/llm", "internal/roblox", "internal/fault"},
 	"cmd/toolboxai":           {"*"},
 	"bench":                   {"*"},
 	"bench/rivals":            {"*"},
