@@ -28,7 +28,7 @@ const (
 func access() map[string]auth.Rule {
 	table := map[string]auth.Rule{}
 	for _, part := range []map[string]auth.Rule{
-		accessToTasks(), accessToLive(), accessToCache(), accessToContext(), accessToSchedules(), accessToEngine(), accessToHealth(),
+		accessToTasks(), accessToLive(), accessToChat(), accessToCache(), accessToContext(), accessToSchedules(), accessToEngine(), accessToHealth(),
 		accessToSignIn(), accessToPeople(), accessToTenants(), accessToClasses(), accessToKeys(), accessToWebhooks(), accessToOperations(),
 	} {
 		maps.Copy(table, part)
@@ -63,6 +63,23 @@ func accessToLive() map[string]auth.Rule {
 		"ReceiveChannelEvents":    {Public: true, Class: limit.ClassPublic, Group: groupWrite}, // its signature proves who sends it
 		"AuthenticateChannelUser": {Admin: own, Teacher: own, Student: own, Parent: own, Group: groupRead},
 		"IssueTicket":             {Admin: own, Teacher: own, Student: own, Parent: own, Scope: auth.TasksRead, Group: groupWrite},
+	}
+}
+
+// accessToChat is to one's own conversations: an admin reads nobody else's.
+func accessToChat() map[string]auth.Rule {
+	const own = auth.Own
+	return map[string]auth.Rule{
+		"ListConversations":  {Admin: own, Teacher: own, Scope: auth.TasksRead, Group: groupRead},
+		"GetConversation":    {Admin: own, Teacher: own, Scope: auth.TasksRead, Group: groupRead},
+		"CreateConversation": {Admin: own, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
+		"UpdateConversation": {Admin: own, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
+		"DeleteConversation": {Admin: own, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
+		"CancelTurn":         {Admin: own, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
+		"ListMessages":       {Admin: own, Teacher: own, Scope: auth.TasksRead, Group: groupRead},
+		"GetMessage":         {Admin: own, Teacher: own, Scope: auth.TasksRead, Group: groupRead},
+		"SendMessage":        {Admin: own, Teacher: own, Scope: auth.TasksWrite, Group: groupStream, Class: limit.ClassChat},
+		"FollowMessage":      {Admin: own, Teacher: own, Scope: auth.TasksRead, Group: groupStream},
 	}
 }
 
@@ -290,17 +307,6 @@ func accessToHealth() map[string]auth.Rule {
 	}
 }
 
-// kindClass says which limit holds for submissions of a kind.
-func kindClass(kind string) string {
-	switch kind {
-	case "content", "quiz", "terrain", "script", "code_review": // as limit.Class… are called
-		return kind
-	case "roblox_asset", "roblox_testing", "roblox_analytics":
-		return limit.ClassRoblox
-	}
-	return limit.ClassGeneration
-}
-
 // kindScope says what an API key needs beside the scope of the operation to submit a kind; nothing where it is empty.
 func kindScope(kind string) auth.Scope {
 	if kind == "roblox_asset" { // creates, changes and deletes what players see
@@ -322,7 +328,7 @@ func ruleOf(operation object, rules map[string]auth.Rule) (auth.Rule, error) {
 		return rule, fmt.Errorf("the operation %q has no rule: say in access.go who may do it", id)
 	}
 	if typed {
-		rule.Class = kindClass(kind)
+		rule.Class = limit.ClassOf(kind)
 	}
 	security, stated := operation["security"].([]any)
 	if public := stated && len(security) == 0; public != rule.Public {

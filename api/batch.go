@@ -16,6 +16,7 @@ import (
 
 	"github.com/toolboxai/orchestrator/internal/auth"
 	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/limit"
 	"github.com/toolboxai/orchestrator/internal/task"
 )
 
@@ -125,7 +126,7 @@ func (s *Server) limitItems(ctx context.Context, items []item) {
 		if items[i].err == nil {
 			kind := s.resolved(items[i].sub.Kind)
 			if items[i].err = s.mayDeploy(ctx, kind); items[i].err == nil {
-				byClass[kindClass(kind)] = append(byClass[kindClass(kind)], i)
+				byClass[limit.ClassOf(kind)] = append(byClass[limit.ClassOf(kind)], i)
 			}
 		}
 	}

@@ -29,12 +29,16 @@ type call struct {
 	reach     auth.Reach      // how far they reach with this operation
 	verdict   *limit.Verdict  // the tightest of the limits that were asked; nil for none
 	stream    bool            // the answer stays open: the client accepts server-sent events, or asks for a WebSocket
+	lines     bool            // the answer stays open, and is lines of JSON
 	socket    bool            // the route is a WebSocket's
 	paid      bool            // it was counted for its user before: see serveMCP
 	header    http.Header     // of the answer
 	control   *http.ResponseController
 	fault     error // what the answer was made from, for the access log
 }
+
+// follows reports whether the answer is to stay open.
+func (c *call) follows() bool { return c.stream || c.lines }
 
 // maxAgent is how much of a User-Agent is kept, in bytes.
 const maxAgent = 256

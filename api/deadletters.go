@@ -62,6 +62,9 @@ func (s *Server) GetDeadLetter(ctx context.Context, r GetDeadLetterRequestObject
 	if err := s.noteAccess(ctx, p, t); err != nil {
 		return nil, err
 	}
+	if t.Private && t.UserID != p.UserID {
+		t.Input = nil // why it failed is an admin's to know, what was said is not
+	}
 	return GetDeadLetter200JSONResponse(success(ctx, t, "ok")), nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +25,8 @@ import (
 	"github.com/toolboxai/orchestrator/internal/auth/authtest"
 	"github.com/toolboxai/orchestrator/internal/callback"
 	"github.com/toolboxai/orchestrator/internal/campaign"
+	"github.com/toolboxai/orchestrator/internal/chat"
+	"github.com/toolboxai/orchestrator/internal/chat/chattest"
 	"github.com/toolboxai/orchestrator/internal/pusher"
 	"github.com/toolboxai/orchestrator/internal/schedule"
 	"github.com/toolboxai/orchestrator/internal/schedule/scheduletest"
@@ -71,6 +74,7 @@ type kit struct {
 	breakers  *breakers
 	identity  *identity
 	revoked   *auth.Revocations
+	chats     *chattest.Memory
 	config    api.Config
 	server    *api.Server
 	handler   http.Handler
@@ -109,10 +113,18 @@ func lessonKind() task.Kind {
 	}
 }
 
+// turnKind is the internal kind of turns of chats.
+func turnKind() task.Kind {
+	return task.Kind{
+		Name: chat.Kind, Internal: true, InputSchema: json.RawMessage(`{"type":"object"}`), OutputSchema: json.RawMessage(`{"type":"object"}`),
+		Example: json.RawMessage(`{}`),
+	}
+}
+
 func newKitOf(t testing.TB, kinds []task.Kind, change ...func(*api.Config)) *kit {
 	t.Helper()
-	k := &kit{t: t, memory: tasktest.NewMemory(), log: &lines{}, school: &school{}, keys: apiKeys{}, breakers: someBreakers(), identity: &identity{}, revoked: auth.NewRevocations()}
-	catalog, err := task.NewCatalog(kinds)
+	k := &kit{t: t, memory: tasktest.NewMemory(), log: &lines{}, school: &school{}, keys: apiKeys{}, breakers: someBreakers(), identity: &identity{}, revoked: auth.NewRevocations(), chats: chattest.NewMemory()}
+	catalog, err := task.NewCatalog(append(slices.Clone(kinds), turnKind()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,6 +165,10 @@ func newKitOf(t testing.TB, kinds []task.Kind, change ...func(*api.Config)) *kit
 	k.identity.parts(&cfg)
 	cfg.Push = pusher.Signer{Key: "app-key", Secret: "app-secret"}
 	cfg.PushEvents = anyWebhook{}
+	cfg.Chats, err = chat.New(chat.Config{Store: k.chats, Tasks: k.service})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range change {
 		c(&cfg)
 	}

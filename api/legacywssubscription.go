@@ -156,7 +156,7 @@ func (c *socket) tells(sub *subscription, e events.Event) (bool, error) {
 		return e.Task == sub.TaskID, nil
 	}
 	found, err := c.s.owners.about(sub.ctx, c.s.cfg.Tasks, e)
-	return err == nil && c.kinds.has(found.kind) && (sub.Scope == scopeOrg || found.owner == c.p.UserID), err
+	return err == nil && c.kinds.has(found.kind) && (sub.Scope == scopeOrg && !found.private || found.owner == c.p.UserID), err
 }
 
 // unsubscribe ends a subscription. None of its events follows the confirmation.

@@ -28,6 +28,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			route: r.Method + " " + c.Path(), agent: clipTo(r.UserAgent(), maxAgent),
 			stream: acceptsStream(r.Header.Get(echo.HeaderAccept)), header: c.Response().Header(), control: http.NewResponseController(c.Response()), paid: takePaid(r.Context()),
 		}
+		call.lines = chatLines(c.Path(), r.Header.Get(echo.HeaderAccept))
 		call.ip, _ = netip.ParseAddr(c.RealIP()) // invalid where the connection has no address
 		call.ip = call.ip.Unmap()
 		ctx := withCall(r.Context(), call)
@@ -147,7 +148,7 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 func (s *Server) placesOf(rule auth.Rule, call *call) *places {
 	group := rule.Group
 	if group == groupStream {
-		if call.stream {
+		if call.follows() {
 			return nil
 		}
 		group = groupRead

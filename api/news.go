@@ -43,12 +43,9 @@ func (s *Server) GetEvents(ctx context.Context, r GetEventsRequestObject) (GetEv
 	if r.Params.Scope == scopeOrg && reach < auth.Tenant {
 		return nil, fault.New(fault.Forbidden, "scope=org is for teachers and admins: ask for scope=user")
 	}
-	told := func(events.Event) (bool, error) { return true, nil }
-	if r.Params.Scope != scopeOrg {
-		told = func(e events.Event) (bool, error) {
-			owner, err := s.owners.of(ctx, s.cfg.Tasks, e)
-			return owner == p.UserID, err
-		}
+	told := func(e events.Event) (bool, error) {
+		found, err := s.owners.about(ctx, s.cfg.Tasks, e)
+		return found.owner == p.UserID || r.Params.Scope == scopeOrg && !found.private, err
 	}
 	if callOf(ctx).stream {
 		return s.openNews(ctx, p, r.Params, told)
@@ -212,14 +209,12 @@ type owners struct {
 }
 
 // about is what tells whom an event concerns. It is empty when the task is not there any more.
-type about struct{ owner, kind string }
-
-// of returns whose task an event is about; nobody's when the task is not there any more.
-func (o *owners) of(ctx context.Context, tasks Tasks, e events.Event) (string, error) {
-	found, err := o.about(ctx, tasks, e)
-	return found.owner, err
+type about struct {
+	owner, kind string
+	private     bool
 }
 
+// about returns what tells whom an event concerns.
 func (o *owners) about(ctx context.Context, tasks Tasks, e events.Event) (about, error) {
 	key := e.Tenant + "." + e.Task
 	o.mu.Lock()
@@ -230,7 +225,7 @@ func (o *owners) about(ctx context.Context, tasks Tasks, e events.Event) (about,
 	}
 	var queued events.Queued
 	if e.Type == events.TypeQueued && json.Unmarshal(e.Data, &queued) == nil {
-		found = about{queued.UserID, queued.Kind}
+		found = about{queued.UserID, queued.Kind, queued.Private}
 	} else {
 		t, err := tasks.Get(ctx, e.Tenant, e.Task)
 		if fault.Is(err, fault.NotFound) {
@@ -239,7 +234,7 @@ func (o *owners) about(ctx context.Context, tasks Tasks, e events.Event) (about,
 		if err != nil {
 			return about{}, err
 		}
-		found = about{t.UserID, t.Kind}
+		found = about{t.UserID, t.Kind, t.Private}
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()

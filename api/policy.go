@@ -47,7 +47,7 @@ func (s *Server) save(ctx context.Context, p auth.Principal, action, target stri
 
 func (s *Server) kindNames() []string {
 	var names []string
-	for _, k := range s.cfg.Catalog.Kinds() {
+	for _, k := range s.cfg.Catalog.All() {
 		names = append(names, k.Name)
 	}
 	return names
@@ -132,6 +132,9 @@ func (s *Server) adminOfKind(ctx context.Context, name string) (auth.Principal, 
 		return p, "", err
 	}
 	k, err := s.cfg.Catalog.Resolve(name)
+	if err != nil {
+		k, err = s.cfg.Catalog.Internal(name)
+	}
 	if err != nil {
 		return p, "", fault.New(fault.NotFound, "there is no kind %q; GET %s/agents lists them", clip(name), prefix)
 	}

@@ -105,6 +105,7 @@ type Config struct {
 	AccessLog audit.AccessReader
 	Privacy   Privacy
 	Cache     SemanticCache // nil: there is none
+	Chats     Chats         // nil: there is no assistant
 	Tickets   Tickets
 	Contexts  AgentContexts
 	News      News

@@ -63,6 +63,9 @@ func (s *Server) readableTo(ctx context.Context, p auth.Principal, reach auth.Re
 
 // reads reports whether p, who reaches so far, may read t.
 func (s *Server) reads(ctx context.Context, p auth.Principal, reach auth.Reach, t task.Task) (bool, error) {
+	if t.Private && t.UserID != p.UserID {
+		return false, nil
+	}
 	if reach >= auth.Tenant || reach >= auth.Own && t.UserID == p.UserID {
 		return true, nil
 	}

@@ -196,22 +196,40 @@ func stateAfter(t events.Type) task.State {
 	return task.Failed
 }
 
-// frames writes server-sent events. Each write has a deadline, so that a client that stopped reading is let go.
+// ndjson is the content type of frames that are lines of JSON.
+const ndjson = "application/x-ndjson"
+
+// frames writes server-sent events, or the same as lines of JSON. Each write has a deadline, so that a client that stopped reading is let go.
 type frames struct {
 	out     http.ResponseWriter
 	control *http.ResponseController
 	buf     bytes.Buffer
+	lines   bool   // of JSON, each with the name of the event, its id and its data
+	id      string // of the next frame of data; empty for none
+}
+
+// line is a frame that is a line of JSON.
+type line struct {
+	Event string `json:"event"`
+	ID    string `json:"id,omitempty"`
+	Data  any    `json:"data,omitempty"`
 }
 
 // open sends the head of the answer, so that the client knows that it is connected.
 func (f *frames) open() error {
 	h := f.out.Header()
 	h.Set("Content-Type", "text/event-stream")
+	if f.lines {
+		h.Set("Content-Type", ndjson)
+	}
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no")
 	// A stream outlives the server's limits for reading a request and writing its answer; each frame has its own.
 	_ = f.control.SetReadDeadline(time.Time{})
 	f.out.WriteHeader(http.StatusOK)
+	if f.lines {
+		return f.send()
+	}
 	fmt.Fprintf(&f.buf, "retry: %d\n\n", retryIn().Milliseconds())
 	return f.send()
 }
@@ -235,21 +253,42 @@ func (f *frames) end(state task.State, seq uint64) error {
 
 // data sends v in one line: its JSON has no line breaks.
 func (f *frames) data(event string, v any) error {
-	line, err := json.Marshal(v)
+	id := f.id
+	f.id = ""
+	if f.lines {
+		return f.line(line{event, id, v})
+	}
+	text, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode a frame: %w", err)
 	}
-	fmt.Fprintf(&f.buf, "event: %s\ndata: %s\n\n", event, line)
+	if id != "" {
+		fmt.Fprintf(&f.buf, "id: %s\n", id)
+	}
+	fmt.Fprintf(&f.buf, "event: %s\ndata: %s\n\n", event, text)
+	return f.send()
+}
+
+func (f *frames) line(l line) error {
+	if err := json.NewEncoder(&f.buf).Encode(l); err != nil {
+		return fmt.Errorf("encode a frame: %w", err)
+	}
 	return f.send()
 }
 
 func (f *frames) comment(text string) error {
+	if f.lines {
+		return f.line(line{Event: text})
+	}
 	fmt.Fprintf(&f.buf, ": %s\n\n", text)
 	return f.send()
 }
 
 // hint asks the client to connect again, and says why.
 func (f *frames) hint(why string) error {
+	if f.lines {
+		return f.line(line{Event: "retry", Data: map[string]any{"after_ms": retryIn().Milliseconds(), "reason": why}})
+	}
 	fmt.Fprintf(&f.buf, "retry: %d\n: %s\n\n", retryIn().Milliseconds(), why)
 	return f.send()
 }

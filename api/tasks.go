@@ -8,7 +8,9 @@ import (
 
 	"github.com/toolboxai/orchestrator/events"
 	"github.com/toolboxai/orchestrator/internal/auth"
+	"github.com/toolboxai/orchestrator/internal/chat"
 	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/limit"
 	"github.com/toolboxai/orchestrator/internal/schedule"
 	"github.com/toolboxai/orchestrator/internal/task"
 )
@@ -92,7 +94,7 @@ func (s *Server) admitKind(ctx context.Context, name string) error {
 	if op := callOf(ctx).operation; op == nil || op.kind != "" {
 		return nil
 	}
-	_, err := s.limitClass(ctx, kindClass(s.resolved(name)), 1)
+	_, err := s.limitClass(ctx, limit.ClassOf(s.resolved(name)), 1)
 	return err
 }
 
@@ -114,10 +116,13 @@ func (s *Server) mayDeploy(ctx context.Context, name string) error {
 	return nil
 }
 
-// checkKey refuses the keys that schedules use: whoever took one would keep a tick from making its run.
+// checkKey refuses the keys that schedules and chats use: whoever took one would keep a tick from making its run, or a message from being
+// answered.
 func checkKey(key string) error {
-	if strings.HasPrefix(key, schedule.KeyPrefix) {
-		return fault.InvalidField("Idempotency-Key", "may not begin with %s", schedule.KeyPrefix)
+	for _, own := range []string{schedule.KeyPrefix, chat.KeyPrefix} {
+		if strings.HasPrefix(key, own) {
+			return fault.InvalidField("Idempotency-Key", "may not begin with %s", own)
+		}
 	}
 	return nil
 }
@@ -275,6 +280,9 @@ func (s *Server) changeable(ctx context.Context, id string) (auth.Principal, tas
 	t, err := s.cfg.Tasks.Get(ctx, p.Tenant, id)
 	if err != nil {
 		return p, task.Task{}, err
+	}
+	if t.Private && t.UserID != p.UserID {
+		return p, task.Task{}, fault.New(fault.NotFound, "there is no task %q", clip(id))
 	}
 	if reach < auth.Tenant && t.UserID != p.UserID { // whoever may change some may read all: it is no secret that there is this one
 		return p, task.Task{}, fault.New(fault.Forbidden, "only an admin and the teacher who submitted the task may do this to it")

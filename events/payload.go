@@ -28,17 +28,19 @@ type Queued struct {
 	Names       []string          `json:"names,omitempty"`        // of people in the input: models get pseudonyms in their place
 	CallbackURL string            `json:"callback_url,omitempty"` // who is told of the task's end; checked by who wrote this
 	NoCache     bool              `json:"no_cache,omitempty"`     // nothing of it comes from a cache, or goes into one
+	Private     bool              `json:"private,omitempty"`      // for its user alone: nobody else is told of it, or may read it
 	Origin      *Origin           `json:"origin,omitempty"`       // what made the task, when that was no caller
 	Replay      *Replay           `json:"replay,omitempty"`       // set when an admin sent a dead letter again
 	Resume      *Resume           `json:"resume,omitempty"`       // set when the dispatch continues a task that waited
 }
 
-// Origin says which schedule or workflow made a task.
+// Origin says which schedule, workflow or turn of a chat made a task.
 type Origin struct {
 	Schedule string     `json:"schedule,omitempty"`
 	Tick     *time.Time `json:"tick,omitempty"` // of the schedule
 	Workflow string     `json:"workflow,omitempty"`
 	Step     string     `json:"step,omitempty"` // of the workflow
+	Chat     string     `json:"chat,omitempty"` // the task of the turn
 }
 
 // Resume says what ended a task's wait.
@@ -184,8 +186,8 @@ type Provenance struct {
 	Provider      string `json:"provider,omitempty"`
 	Model         string `json:"model,omitempty"`
 	PromptVersion string `json:"prompt_version,omitempty"`
-	CacheHit      bool   `json:"cache_hit"`       // no model was asked
-	Cache         string `json:"cache,omitempty"` // how the answer came then: "exact", "semantic" or "shared"
+	CacheHit      bool   `json:"cache_hit"`          // no model was asked
+	Cache         string `json:"cache,omitempty"`    // how the answer came then: "exact", "semantic" or "shared"
 	Offline       bool   `json:"offline"`            // written by the offline composer, not by a model
 	Fallback      string `json:"fallback,omitempty"` // what was asked before and was not there, and why
 }

@@ -102,6 +102,9 @@ type TextCursor struct {
 	truncated bool
 }
 
+// TextCursorAt returns the cursor of a reader whose latest piece was of a run and ended at end.
+func TextCursorAt(run uint64, end int) TextCursor { return TextCursor{run: run, end: end} }
+
 // Run returns the run of the latest piece, 0 when there was none.
 func (c *TextCursor) Run() uint64 { return c.run }
 

@@ -81,7 +81,7 @@ func NewRunner(cfg RunnerConfig) (*Runner, error) {
 // Kinds returns the names of the kinds that the runner serves: the topics to subscribe to.
 func (r *Runner) Kinds() []string {
 	var names []string
-	for _, k := range r.catalog.Kinds() {
+	for _, k := range r.catalog.All() {
 		names = append(names, k.Name)
 	}
 	return names

@@ -47,7 +47,7 @@ func (r *Runner) Stats() task.Worker {
 		Kinds: make([]task.WorkerKind, 0, len(r.agents)),
 	}
 	since := time.Now().Add(-recentWindow)
-	for _, k := range r.catalog.Kinds() {
+	for _, k := range r.catalog.All() {
 		of := task.WorkerKind{Kind: k.Name, Versions: slices.Clone(r.versions(k.Name))}
 		if own := s.kinds[k.Name]; own != nil {
 			of.Running, of.Completed, of.Failed, of.Retried = own.running, own.completed, own.failed, own.retried

@@ -30,7 +30,7 @@ import (
 	"github.com/toolboxai/orchestrator/internal/telemetry"
 	"github.com/toolboxai/orchestrator/nats"
 	"github.com/toolboxai/orchestrator/workers"
-	"github.com/toolboxai/orchestrator/workers/agents"
+	"github.com/toolboxai/orchestrator/workers/agents/chat"
 )
 
 // system is what roles are made of: the broker, the database and the configuration.
@@ -75,15 +75,11 @@ func (s *system) close() {
 
 // kinds returns what the platform serves. They need no model.
 func kinds() ([]task.Kind, error) {
-	all, err := agents.All(composer.New())
+	all, err := allAgents(composer.New(), nil)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]task.Kind, len(all))
-	for i, a := range all {
-		out[i] = a.Kind()
-	}
-	return out, nil
+	return kindsOf(all), nil
 }
 
 // serveAPI runs the HTTP API on listener until ctx ends.
@@ -161,6 +157,9 @@ func (s *system) serveAPI(ctx context.Context, listener net.Listener) error {
 		return err
 	}
 	cfg.News = news
+	if cfg.Chats, err = s.chats(service); err != nil {
+		return err
+	}
 	cfg.DevPrincipal = s.cfg.developer()
 	if s.cfg.SkipAuth {
 		s.logger.WarnContext(ctx, "SKIP_AUTH is set: everybody is the development admin")
@@ -241,7 +240,15 @@ func (s *system) work(ctx context.Context) error {
 		return err
 	}
 	defer kept.end()
-	return runRoles(ctx, s.logger, role{"policy", policies.Run}, role{"durability", s.shareSyncs},
+	limiter, count, err := s.limiter(name, breakers)
+	if err != nil {
+		return err
+	}
+	start, err := s.starter(limiter, rates(policies.Current))
+	if err != nil {
+		return err
+	}
+	return runRoles(ctx, s.logger, role{"policy", policies.Run}, role{"durability", s.shareSyncs}, role{"limits", count},
 		role{"breakers", func(ctx context.Context) error { return nats.ServeBreakers(ctx, s.broker.conn, name, breakers) }}, role{"agents", func(ctx context.Context) error {
 			governed, err := s.govern(ctx, client, own, counting, policies, breakers, kept)
 			if ctx.Err() != nil {
@@ -255,13 +262,13 @@ func (s *system) work(ctx context.Context) error {
 				return err
 			}
 			defer done()
-			return s.runAgents(ctx, name, equipped)
+			return s.runAgents(ctx, name, equipped, start)
 		}})
 }
 
 // runAgents serves the kinds of this worker until ctx ends, and then drains.
-func (s *system) runAgents(ctx context.Context, name string, client llm.Client) error {
-	all, err := s.agents(client)
+func (s *system) runAgents(ctx context.Context, name string, client llm.Client, start chat.Submitter) error {
+	all, err := s.agents(client, start)
 	if err != nil {
 		return err
 	}
@@ -307,8 +314,8 @@ func (s *system) runAgents(ctx context.Context, name string, client llm.Client) 
 }
 
 // agents returns those of the kinds that this worker serves.
-func (s *system) agents(client llm.Client) ([]workers.Agent, error) {
-	all, err := agents.All(client)
+func (s *system) agents(client llm.Client, start chat.Submitter) ([]workers.Agent, error) {
+	all, err := allAgents(client, start)
 	if err != nil || len(s.cfg.WorkerKinds) == 0 {
 		return all, err
 	}

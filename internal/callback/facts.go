@@ -15,6 +15,8 @@ type facts struct {
 	Kind   string
 	Labels map[string]string
 	URL    string // its callback_url
+
+	Private bool // no endpoint of the tenant is told
 }
 
 const unknownKind = "unknown"
@@ -25,7 +27,7 @@ func factsOf(e events.Event) (facts, bool) {
 	if err != nil {
 		return facts{Kind: unknownKind}, false
 	}
-	f := facts{Kind: q.Kind, URL: q.CallbackURL}
+	f := facts{Kind: q.Kind, URL: q.CallbackURL, Private: q.Private}
 	if events.CheckToken("kind", f.Kind) != nil {
 		f.Kind = unknownKind
 	}

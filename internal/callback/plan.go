@@ -150,6 +150,9 @@ func (p *Planner) deliveries(ctx context.Context, e events.Event, subscribers []
 		all = append(all, d)
 		return nil
 	}
+	if known.Private {
+		subscribers = nil
+	}
 	for _, s := range subscribers {
 		if err := add(Delivery{EndpointID: s.ID, Target: s.ID}); err != nil {
 			return nil, err

@@ -21,6 +21,7 @@ const (
 	ClassScript       = "script"        //
 	ClassCodeReview   = "code_review"   //
 	ClassRoblox       = "roblox"        //
+	ClassChat         = "chat"          // messages to the assistant, by user
 	ClassPublic       = "public"        // what needs no sign-in, by address: a school shares one
 	ClassAuthFailures = "auth-failures" // refused proofs, by address
 	ClassGlobal       = "global"        // everything
@@ -45,10 +46,22 @@ func defaults() map[string]Limit {
 		ClassScript:       PerMinute(ClassScript, 20, 0),
 		ClassCodeReview:   PerMinute(ClassCodeReview, 25, 0),
 		ClassRoblox:       PerMinute(ClassRoblox, 10, 0),
+		ClassChat:         PerMinute(ClassChat, 20, 0),
 		ClassPublic:       PerMinute(ClassPublic, 300, 100),
 		ClassAuthFailures: PerMinute(ClassAuthFailures, 60, 30),
 		ClassGlobal:       PerMinute(ClassGlobal, 60_000, 2_000),
 	}
+}
+
+// ClassOf says which limit holds for submissions of a kind.
+func ClassOf(kind string) string {
+	switch kind {
+	case ClassContent, ClassQuiz, ClassTerrain, ClassScript, ClassCodeReview:
+		return kind
+	case "roblox_asset", "roblox_testing", "roblox_analytics":
+		return ClassRoblox
+	}
+	return ClassGeneration
 }
 
 // Rates are the limits in force: the defaults, and what a revision of the policy says instead. The zero value is not usable.

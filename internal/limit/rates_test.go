@@ -20,6 +20,7 @@ func TestRates_HaveTheDefaultsOfTheContract(t *testing.T) {
 		"login": {Name: "login", Rate: 5, Per: time.Minute, Sliding: true}, "register": {Name: "register", Rate: 10, Per: time.Hour, Sliding: true},
 		"generation": {Name: "generation", Rate: 20, Per: time.Minute, Sliding: true}, "content": {Name: "content", Rate: 30, Per: time.Minute, Sliding: true},
 		"quiz": {Name: "quiz", Rate: 20, Per: time.Minute, Sliding: true}, "terrain": {Name: "terrain", Rate: 15, Per: time.Minute, Sliding: true},
+		"chat":   {Name: "chat", Rate: 20, Per: time.Minute, Sliding: true},
 		"script": {Name: "script", Rate: 20, Per: time.Minute, Sliding: true}, "code_review": {Name: "code_review", Rate: 25, Per: time.Minute, Sliding: true},
 		"roblox": {Name: "roblox", Rate: 10, Per: time.Minute, Sliding: true},
 	}

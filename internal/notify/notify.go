@@ -61,6 +61,7 @@ type Lookup interface {
 
 // Snapshot is what a task's messages need to know of its task.queued event.
 type Snapshot struct {
-	Kind   string
-	UserID string
+	Kind    string
+	UserID  string
+	Private bool // for its user alone
 }

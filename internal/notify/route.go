@@ -14,6 +14,8 @@ import "github.com/toolboxai/orchestrator/events"
 //
 // The log says nothing yet about agents that start, idle or stop, so no agent.* event is sent.
 //
+// A private task is told of on its own channel and its user's, and nowhere else.
+//
 // A payload above MaxData loses its data and gets data_ref, the task's path in the API. An event of an unknown type is told
 // to nobody, nor is one whose task or tenant is no subject token, which no log holds.
 func Route(e events.Event, t Snapshot) []Message {
@@ -38,12 +40,16 @@ func Route(e events.Event, t Snapshot) []Message {
 		return []Message{{Channel: TaskChannel(e.Task), Event: s.name, Data: private}}
 	}
 	msgs := make([]Message, 0, 6)
-	for _, c := range [...]string{TaskChannel(e.Task), UserChannel(t.UserID), OrgChannel(e.Tenant)} {
+	org, open := OrgChannel(e.Tenant), publicChannels(e.Type)
+	if t.Private {
+		org, open = "", nil
+	}
+	for _, c := range [...]string{TaskChannel(e.Task), UserChannel(t.UserID), org} {
 		if c != "" {
 			msgs = append(msgs, Message{Channel: c, Event: s.name, Data: private, Fallback: lastPrivate})
 		}
 	}
-	for _, c := range publicChannels(e.Type) {
+	for _, c := range open {
 		msgs = append(msgs, Message{Channel: c, Event: s.name, Data: public, Fallback: lastPublic})
 	}
 	return msgs
@@ -65,5 +71,5 @@ func snapshotOf(e events.Event) (Snapshot, bool) {
 	if err != nil {
 		return Snapshot{}, false
 	}
-	return Snapshot{Kind: q.Kind, UserID: q.UserID}, true
+	return Snapshot{Kind: q.Kind, UserID: q.UserID, Private: q.Private}, true
 }

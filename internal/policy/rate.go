@@ -26,7 +26,7 @@ const (
 
 // RateClasses returns the classes that a Rate may name: in the first list those that may differ between tenants.
 func RateClasses() (byTenant, platform []string) {
-	return []string{"user", "key", "generation", "content", "quiz", "terrain", "script", "code_review", "roblox"},
+	return []string{"user", "key", "generation", "content", "quiz", "terrain", "script", "code_review", "roblox", "chat"},
 		[]string{"login", "register", "public", "auth-failures", "global"}
 }
 

@@ -52,6 +52,7 @@ var emptied = []string{
 	`DELETE FROM shares WHERE tenant = $1 AND shared_by = $2`,
 	`DELETE FROM api_keys WHERE tenant = $1 AND user_id = $2`,
 	forgetContext,
+	`DELETE FROM chat_conversations WHERE tenant = $1 AND user_id = $2`, // and with them their messages
 }
 
 // RequestErasure implements privacy.Records.
@@ -182,6 +183,7 @@ const (
 	deleteShares   = `DELETE FROM shares WHERE tenant = $1 AND task = ANY ($2)`
 	readRetentions = `SELECT id, coalesce((settings->'retention_days'->>'tasks')::int, 0), coalesce((settings->'retention_days'->>'audit')::int, 0),
 		coalesce((settings->'retention_days'->>'access')::int, 0) FROM tenants WHERE settings ? 'retention_days' ORDER BY id`
+	deleteTurns  = `DELETE FROM chat_messages WHERE (tenant, id) IN (SELECT tenant, id FROM chat_messages WHERE tenant = $1 AND created_at < $2 AND state <> 'open' LIMIT $3)`
 	deleteAccess = `DELETE FROM access_log WHERE (tenant, id) IN (SELECT tenant, id FROM access_log WHERE tenant = $1 AND at < $2 ORDER BY at LIMIT $3)`
 )
 
@@ -240,6 +242,16 @@ func (db *DB) Retentions(ctx context.Context) (out []privacy.Retention, err erro
 		return err
 	})
 	return out, err
+}
+
+// DeleteTurns implements privacy.Backlog.
+func (db *DB) DeleteTurns(ctx context.Context, tenant string, before time.Time, limit int) (n int, err error) {
+	err = db.asTenant(ctx, tenant, func(ctx context.Context, tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, deleteTurns, tenant, before, limit)
+		n = int(tag.RowsAffected())
+		return err
+	})
+	return n, err
 }
 
 // DeleteAccess implements privacy.Backlog.

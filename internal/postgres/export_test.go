@@ -15,7 +15,7 @@ func (db *DB) Unguard() { db.unguarded = true }
 
 // Statements returns every statement of the package but those that a filter makes.
 func Statements() []string {
-	return slices.Concat(contextStatements(), privacyStatements(), factorStatements(), keyStatements(), callbackStatements(), schoolStatements(), accountStatements(), []string{
+	return slices.Concat(contextStatements(), privacyStatements(), factorStatements(), keyStatements(), callbackStatements(), schoolStatements(), accountStatements(), chatStatements(), []string{
 		schemaVersion, setUp, lockPosition, loadStates, updateTasks + onlyNewer, requeueTask, insertResult, repeatFolded,
 		repeatOther, movePosition, readPosition, getTask, listHistory, hasHistory, insertLedger, spentAll(), readBackfill,
 		endBackfill, listBackfill, listCosts, fillFailures, listAuditRows, readAuditHead, readAuditAnchor, listAuditTenants, expiredAudit,
@@ -63,7 +63,7 @@ func Classify(err error) error { return classify(err) }
 func privacyStatements() []string {
 	all := []string{
 		readUserRole, otherAdmins, withdrawInvitations, emptyAccount, insertErasure, readErasure, claimErasure, noteErasure, forgetSessions, tasksOfUser, tasksBefore,
-		deleteTasks, deleteResults, deleteEvents, deleteShares, deleteCalls, readRetentions, deleteAccess, bindTenant,
+		deleteTasks, deleteResults, deleteEvents, deleteShares, deleteCalls, readRetentions, deleteAccess, deleteTurns, bindTenant,
 	}
 	for _, e := range exports {
 		all = append(all, e.sql)
@@ -79,4 +79,11 @@ func AccessStatement(f audit.AccessFilter) (string, []any, error) { return acces
 
 func keyStatements() []string {
 	return []string{readKeyOwner, lockKeyOwner, countKeys, insertKey, listKeys, getKey, findKey, rotateKey, revokeKey, useKey}
+}
+
+func chatStatements() []string {
+	return []string{
+		lockChats, countConversations, insertConversation, getConversation, lockConversation, listConversations, changeConversation, deleteConversation,
+		findOpen, insertMessage, noteTurn, listMessages, getMessage, getInput, settleMessage,
+	}
 }

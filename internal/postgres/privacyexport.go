@@ -29,6 +29,11 @@ var exports = []struct{ section, sql string }{
 		WHERE tenant = $1 AND user_id = $2 ORDER BY key) x`},
 	{"tasks", `SELECT json_build_object('task', t.doc, 'input', t.input, 'result', r.result)
 		FROM tasks t LEFT JOIN results r ON r.tenant = t.tenant AND r.task = t.id WHERE t.tenant = $1 AND t.user_id = $2 ORDER BY t.created_at, t.id`},
+	{"conversations", `SELECT to_json(x) FROM (SELECT id, title, archived, created_at, updated_at FROM chat_conversations
+		WHERE tenant = $1 AND user_id = $2 ORDER BY created_at, id) x`},
+	{"messages", `SELECT to_json(x) FROM (SELECT m.conversation, m.id, m.n, m.text, m.state, m.task, m.answer, m.error, m.created_at, m.settled_at
+		FROM chat_messages m JOIN chat_conversations c ON c.tenant = m.tenant AND c.id = m.conversation
+		WHERE c.tenant = $1 AND c.user_id = $2 ORDER BY c.created_at, c.id, m.n) x`},
 	{"audit", `SELECT to_json(x) FROM (SELECT n, at, actor, action, target, outcome FROM audit_log WHERE tenant = $1 AND (actor = $2 OR target = $2) ORDER BY n) x`},
 	{"looked_at_by", `SELECT to_json(x) FROM (SELECT at, actor, resource, route FROM access_log WHERE tenant = $1 AND student = $2 ORDER BY id) x`},
 }

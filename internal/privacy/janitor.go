@@ -27,6 +27,8 @@ type Backlog interface {
 	DeleteTasks(ctx context.Context, tenant string, ids []string) error
 	// Retentions returns how long each tenant wants its data kept; tenants that keep everything are left out.
 	Retentions(ctx context.Context) ([]Retention, error)
+	// DeleteTurns deletes a tenant's messages to an assistant, and the answers, from before a time, at most limit, and returns how many.
+	DeleteTurns(ctx context.Context, tenant string, before time.Time, limit int) (int, error)
 	// DeleteAccess deletes entries of the access log from before a time, at most limit, and returns how many.
 	DeleteAccess(ctx context.Context, tenant string, before time.Time, limit int) (int, error)
 }
@@ -232,6 +234,15 @@ func (j *Janitor) purgeTenant(ctx context.Context, r Retention) error {
 			return err
 		}
 		if len(tasks) < page {
+			break
+		}
+	}
+	for r.Tasks > 0 {
+		n, err := j.cfg.Backlog.DeleteTurns(ctx, r.Tenant, before(r.Tasks), 1000)
+		if err != nil {
+			return err
+		}
+		if n < 1000 {
 			break
 		}
 	}

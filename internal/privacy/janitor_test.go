@@ -86,6 +86,8 @@ func (w *world) Retentions(context.Context) ([]privacy.Retention, error) {
 	return []privacy.Retention{w.keep}, nil
 }
 
+func (w *world) DeleteTurns(context.Context, string, time.Time, int) (int, error) { return 0, nil }
+
 func (w *world) DeleteAccess(_ context.Context, _ string, _ time.Time, limit int) (int, error) {
 	n := min(limit, w.access)
 	w.access -= n

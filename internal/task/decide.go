@@ -103,10 +103,13 @@ func (s *Service) Replay(ctx context.Context, tenant, id string, req ReplayReque
 	}
 	q := events.Queued{
 		Kind: t.Kind, Input: t.Input, Priority: t.Priority, Dispatch: t.Dispatch + 1, UserID: t.UserID, RequestHash: t.RequestHash,
-		Labels: t.Labels, TimeoutMS: t.TimeoutMS, Cost: t.Cost, Origin: t.Origin, CallbackURL: t.CallbackURL, NoCache: t.NoCache,
+		Labels: t.Labels, TimeoutMS: t.TimeoutMS, Cost: t.Cost, Origin: t.Origin, CallbackURL: t.CallbackURL, NoCache: t.NoCache, Private: t.Private,
 		Replay: &events.Replay{By: req.By, Reason: req.Reason, Of: t.Seq, Campaign: req.Campaign},
 	}
 	q.Direct = s.direct(tenant, q)
+	if req.Input != nil && t.Private {
+		return Task{}, fault.New(fault.Conflict, "task %s is private: it is replayed as it is, or not at all", id)
+	}
 	if req.Input != nil {
 		if err := s.CheckInput(t.Kind, req.Input); err != nil {
 			return Task{}, err
@@ -170,7 +173,7 @@ func (s *Service) Resume(ctx context.Context, tenant, id string, waiting uint64,
 		}
 		return events.Queued{
 			Kind: t.Kind, Input: t.Input, Priority: t.Priority, Dispatch: t.Dispatch + 1, UserID: t.UserID, RequestHash: t.RequestHash,
-			Labels: t.Labels, Deadline: t.Deadline, TimeoutMS: t.TimeoutMS, Cost: t.Cost, Origin: t.Origin, Replay: t.Replay, CallbackURL: t.CallbackURL, NoCache: t.NoCache,
+			Labels: t.Labels, Deadline: t.Deadline, TimeoutMS: t.TimeoutMS, Cost: t.Cost, Origin: t.Origin, Replay: t.Replay, CallbackURL: t.CallbackURL, NoCache: t.NoCache, Private: t.Private,
 			Resume: &events.Resume{Wait: t.Wait.For, Seq: waiting, Why: why},
 		}, nil
 	})

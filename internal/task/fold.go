@@ -122,7 +122,7 @@ func (t *Task) queued(e events.Event, p events.Queued) error {
 	t.State, t.Dispatch, t.Attempt = Queued, p.Dispatch, 0
 	t.Kind, t.UserID, t.Priority, t.Labels, t.Deadline = p.Kind, p.UserID, p.Priority, p.Labels, p.Deadline
 	t.Input, t.Names, t.RequestHash, t.Replay, t.QueuedSeq = p.Input, p.Names, p.RequestHash, p.Replay, e.Seq
-	t.CallbackURL, t.NoCache = p.CallbackURL, p.NoCache
+	t.CallbackURL, t.NoCache, t.Private = p.CallbackURL, p.NoCache, p.Private
 	t.NotBefore, t.ExpiresAt, t.TimeoutMS, t.Cost, t.Origin = p.NotBefore, p.ExpiresAt, p.TimeoutMS, p.Cost, p.Origin
 	t.Failure, t.Failures, t.Refused, t.Worker, t.StartedAt, t.FinishedAt, t.NextAt, t.Version = nil, nil, nil, "", nil, nil, nil, ""
 	return nil

@@ -23,11 +23,14 @@ type Kind struct {
 	InputSchema  json.RawMessage // JSON Schema 2020-12 of Task.Input, an object
 	OutputSchema json.RawMessage // JSON Schema 2020-12 of Task.Result, an object
 	Example      json.RawMessage // an input that is valid
+	// Internal kinds are submitted by the platform itself, as a part of something else: no caller may name one. Their tasks are private.
+	Internal bool
 }
 
 // Catalog is the list of kinds that a deployment serves. It is immutable and safe for concurrent use.
 type Catalog struct {
-	kinds   []Kind
+	kinds   []Kind // all
+	public  []Kind
 	byName  map[string]int
 	inputs  []*jsonschema.Schema
 	outputs []*jsonschema.Schema
@@ -55,6 +58,9 @@ func NewCatalog(kinds []Kind) (*Catalog, error) {
 			return nil, err
 		}
 		c.inputs, c.outputs = append(c.inputs, in), append(c.outputs, out)
+		if !k.Internal {
+			c.public = append(c.public, k)
+		}
 		if err := c.CheckInput(k.Name, k.Example); err != nil {
 			return nil, fmt.Errorf("kind %s: example: %w", k.Name, err)
 		}
@@ -78,16 +84,27 @@ func compile(name string, schema json.RawMessage) (*jsonschema.Schema, error) {
 	return s, nil
 }
 
-// Kinds returns all kinds in their order of registration. The slice is shared: do not change it.
-func (c *Catalog) Kinds() []Kind { return c.kinds }
+// Kinds returns the kinds that callers may name, in their order of registration. The slice is shared: do not change it.
+func (c *Catalog) Kinds() []Kind { return c.public }
 
-// Resolve returns the kind with the given name or alias, or an Invalid fault that lists the kinds.
-func (c *Catalog) Resolve(name string) (Kind, error) {
-	if i, ok := c.byName[name]; ok {
+// All returns all kinds, the internal ones among them, in their order of registration. The slice is shared: do not change it.
+func (c *Catalog) All() []Kind { return c.kinds }
+
+// Internal returns the internal kind with the given name, or an Invalid fault.
+func (c *Catalog) Internal(name string) (Kind, error) {
+	if i, ok := c.byName[name]; ok && c.kinds[i].Internal {
 		return c.kinds[i], nil
 	}
-	names := make([]string, len(c.kinds))
-	for i, k := range c.kinds {
+	return Kind{}, fault.InvalidField("kind", "%q is no internal kind", clip(name))
+}
+
+// Resolve returns the kind with the given name or alias that callers may name, or an Invalid fault that lists the kinds.
+func (c *Catalog) Resolve(name string) (Kind, error) {
+	if i, ok := c.byName[name]; ok && !c.kinds[i].Internal {
+		return c.kinds[i], nil
+	}
+	names := make([]string, len(c.public))
+	for i, k := range c.public {
 		names[i] = k.Name
 	}
 	slices.Sort(names)

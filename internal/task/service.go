@@ -86,6 +86,7 @@ type Submission struct {
 	Cost        float64       // estimate, in seconds of a worker's slot, for fairness; 0 takes the kind's average
 	CallbackURL string        // who is told of the task's end; empty: nobody
 	NoCache     bool          // nothing of it comes from a cache, or goes into one
+	Internal    bool          // Kind is an internal one
 	Origin      *events.Origin
 	TraceParent string
 
@@ -120,6 +121,7 @@ func (s *Service) Submit(ctx context.Context, sub Submission) (Task, bool, error
 		Kind: kind.Name, Input: sub.Input, Priority: sub.Priority, Dispatch: 1, UserID: sub.UserID,
 		RequestHash: hash, Labels: sub.Labels, Deadline: sub.Deadline, NotBefore: sub.RunAt, ExpiresAt: sub.ExpiresAt,
 		TimeoutMS: sub.Timeout.Milliseconds(), Cost: sub.Cost, Origin: sub.Origin, CallbackURL: sub.CallbackURL, NoCache: sub.NoCache,
+		Private: kind.Internal,
 	}
 	queued.Direct, queued.Names = s.direct(sub.Tenant, queued), s.names(ctx, sub.Tenant, sub.Input)
 	e, err := events.New(sub.Tenant, id, s.Source, queued)
@@ -163,7 +165,11 @@ func (s *Service) check(sub *Submission) (Kind, error) {
 	if err := events.CheckToken("tenant", sub.Tenant); err != nil {
 		return Kind{}, fault.InvalidField("tenant", "%v", err)
 	}
-	kind, err := s.Catalog.Resolve(sub.Kind)
+	resolve := s.Catalog.Resolve
+	if sub.Internal {
+		resolve = s.Catalog.Internal
+	}
+	kind, err := resolve(sub.Kind)
 	if err != nil {
 		return Kind{}, err
 	}

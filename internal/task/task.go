@@ -96,6 +96,8 @@ type Task struct {
 	Names []string `json:"-"`
 	// NoCache says that models answer for this task alone.
 	NoCache bool `json:"no_cache,omitempty"`
+	// Private says that the task is for its user alone: nobody else may read it.
+	Private bool `json:"private,omitempty"`
 	// CallbackURL is who is told of the task's end. It may hold a token, so nobody who reads the task is shown it.
 	CallbackURL string `json:"-"`
 	// RequestHash tells a repeated submission from another one under the same Idempotency-Key.

@@ -99,19 +99,10 @@ func (c *Composer) Complete(ctx context.Context, req llm.Request) (llm.Response,
 	if err := ended(ctx); err != nil {
 		return llm.Response{}, err
 	}
-	write, ok := c.writer[req.Purpose]
-	if !ok {
-		return llm.Response{}, fault.New(fault.Invalid, "the offline composer cannot serve %q; configure a model provider", req.Purpose)
-	}
-	answer, err := write(req.Input)
+	text, calls, err := c.write(req)
 	if err != nil {
 		return llm.Response{}, err
 	}
-	data, err := json.Marshal(answer)
-	if err != nil {
-		return llm.Response{}, fmt.Errorf("composer: encode %s: %w", req.Purpose, err)
-	}
-	text := string(data)
 	if req.OnDelta != nil {
 		for _, piece := range pieces(text, 4) {
 			if err := ended(ctx); err != nil {
@@ -123,7 +114,26 @@ func (c *Composer) Complete(ctx context.Context, req llm.Request) (llm.Response,
 	if err := ended(ctx); err != nil {
 		return llm.Response{}, err
 	}
-	return llm.Response{Text: text, Provider: Provider, Model: Model, Offline: true, Usage: llm.Usage{CostKnown: true}}, nil
+	return llm.Response{Text: text, Calls: calls, Provider: Provider, Model: Model, Offline: true, Usage: llm.Usage{CostKnown: true}}, nil
+}
+
+func (c *Composer) write(req llm.Request) (string, []llm.ToolCall, error) {
+	if req.Purpose == chatPurpose {
+		return c.chat(req)
+	}
+	write, ok := c.writer[req.Purpose]
+	if !ok {
+		return "", nil, fault.New(fault.Invalid, "the offline composer cannot serve %q; configure a model provider", req.Purpose)
+	}
+	answer, err := write(req.Input)
+	if err != nil {
+		return "", nil, err
+	}
+	data, err := json.Marshal(answer)
+	if err != nil {
+		return "", nil, fmt.Errorf("composer: encode %s: %w", req.Purpose, err)
+	}
+	return string(data), nil, nil
 }
 
 func ended(ctx context.Context) error {

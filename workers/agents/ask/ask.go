@@ -4,7 +4,8 @@
 //
 // A step's prompt is prompts/<prompt>.v<version>.md, a text/template with two parts: "system" holds the instructions and is
 // rendered without data, "prompt" is rendered with the step's input and shows a teacher's words only through {{data …}}, a
-// fence that they cannot close. What must come back is prompts/<prompt>.v<version>.schema.json.
+// fence that they cannot close. What must come back is prompts/<prompt>.v<version>.schema.json; a prompt without one is answered in
+// words, see Converse.
 package ask
 
 import (
@@ -62,6 +63,9 @@ func Ask[T any](ctx context.Context, run *workers.Run, a *Author, q Question[T])
 
 func answer[T any](ctx context.Context, run *workers.Run, a *Author, q Question[T]) (T, error) {
 	var good T
+	if a.answers[q.Prompt] == nil {
+		return good, fmt.Errorf("the prompt %q of kind %s has no schema", q.Prompt, a.kind)
+	}
 	req, err := a.request(q.Prompt, q.Input)
 	if err != nil {
 		return good, err

@@ -163,7 +163,6 @@ func TestNewAuthor_RefusesBrokenPrompts(t *testing.T) {
 			c.Files = files(`{{define "system"}}{{.About}}{{end}}{{define "prompt"}}x{{end}}`, poemSchema)
 		},
 		"NoTemplate": func(c *ask.Config) { c.Files = files(`{{define "system"}}{{`, poemSchema) },
-		"NoSchema":   func(c *ask.Config) { c.Files = fstest.MapFS{"prompts/draft.v2.md": {Data: []byte(poemPrompt)}} },
 		"BadSchema":  func(c *ask.Config) { c.Files = files(poemPrompt, `{"type":7}`) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -88,6 +88,10 @@ func (a *Author) load(files fs.FS, file, name string) error {
 	}
 	a.systems[name], a.templates[name] = strings.TrimSpace(system.String()), t
 	a.schemas[name], err = fs.ReadFile(files, strings.TrimSuffix(file, ".md")+".schema.json")
+	if errors.Is(err, fs.ErrNotExist) { // it is answered in words: see Converse
+		delete(a.schemas, name)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
