@@ -12,6 +12,7 @@ import (
 	"github.com/toolboxai/orchestrator/api"
 	"github.com/toolboxai/orchestrator/events"
 	"github.com/toolboxai/orchestrator/internal/auth"
+	"github.com/toolboxai/orchestrator/internal/chat"
 	"github.com/toolboxai/orchestrator/internal/policy"
 	"github.com/toolboxai/orchestrator/internal/task"
 )
@@ -174,7 +175,7 @@ func TestAgents_StatusAndMetrics(t *testing.T) {
 	k.want(k.do(ask{method: "GET", path: "/api/v1/agents/quiz/metrics"}), http.StatusServiceUnavailable, "unavailable")
 	got = k.do(ask{method: "GET", path: "/api/v1/agents/metrics"})
 	k.want(got, http.StatusOK, "")
-	if all := decode[api.KindMetrics](t, got); all.Dispatcher || len(all.Kinds) != 2 {
+	if all := decode[api.KindMetrics](t, got); all.Dispatcher || len(all.Kinds) != 3 || all.Kinds[2].Kind != chat.Kind {
 		t.Errorf("got %+v", all)
 	}
 }

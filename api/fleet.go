@@ -110,7 +110,7 @@ func (s *Server) kindMetrics(ctx context.Context) (KindMetrics, error) {
 		return KindMetrics{}, err
 	}
 	out := KindMetrics{Dispatcher: err == nil, Kinds: []KindMetric{}}
-	for _, k := range s.cfg.Catalog.Kinds() {
+	for _, k := range s.cfg.Catalog.All() {
 		m := KindMetric{Kind: k.Name, SuccessRate: 1}
 		for _, b := range backlogs {
 			if b.Kind == k.Name {

@@ -36,12 +36,21 @@ CREATE TABLE chat_messages (
 CREATE UNIQUE INDEX chat_messages_open ON chat_messages (tenant, conversation) WHERE state = 'open';
 CREATE INDEX chat_messages_by_age ON chat_messages (tenant, created_at);
 
+-- The tasks of turns whose conversation was deleted: they are deleted, too, and then their rows here.
+CREATE TABLE chat_deleted (
+    tenant     text COLLATE "C" NOT NULL,
+    task       text COLLATE "C" NOT NULL,
+    deleted_at timestamptz      NOT NULL,
+    PRIMARY KEY (tenant, task)
+);
+CREATE INDEX chat_deleted_by_time ON chat_deleted (deleted_at);
+
 -- +goose StatementBegin
 DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['chat_conversations', 'chat_messages']
+    FOREACH name IN ARRAY ARRAY['chat_conversations', 'chat_messages', 'chat_deleted']
     LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('CREATE POLICY of_tenant ON %I TO toolboxai_tenant USING (tenant = current_setting(''toolboxai.tenant'', true))', name);
@@ -51,4 +60,4 @@ END $$;
 -- +goose StatementEnd
 
 -- +goose Down
-DROP TABLE chat_messages, chat_conversations;
+DROP TABLE chat_deleted, chat_messages, chat_conversations;

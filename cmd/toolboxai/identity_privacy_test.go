@@ -12,6 +12,7 @@ import (
 
 	"github.com/toolboxai/orchestrator/internal/account"
 	"github.com/toolboxai/orchestrator/internal/auth"
+	"github.com/toolboxai/orchestrator/internal/chat"
 	"github.com/toolboxai/orchestrator/internal/llm/llmtest"
 	"github.com/toolboxai/orchestrator/internal/privacy"
 	"github.com/toolboxai/orchestrator/internal/school"
@@ -100,6 +101,8 @@ func TestErasure_LeavesNothingButAnID(t *testing.T) {
 	t.Cleanup(func() { close(hang) })
 	model := llmtest.NewOpenAI(t, func(c llmtest.Call) llmtest.Reply {
 		switch {
+		case strings.Contains(c.System, "You are the assistant"):
+			return llmtest.Reply{Text: "What you say of the " + secret + " is said back."}
 		case strings.Contains(c.Prompt, "hanging"):
 			return llmtest.Reply{Hold: hang}
 		case strings.Contains(c.Prompt, "failing"):
@@ -142,6 +145,15 @@ func TestErasure_LeavesNothingButAnID(t *testing.T) {
 	in(task.Failed, failed)
 	in(task.Running, running)
 	in(task.Queued, later)
+	var conversation chat.Conversation
+	user.do("POST", "/ai-chat/conversations", map[string]string{"title": "The " + secret + " talk"}, &conversation)
+	user.do("POST", "/ai-chat/conversations/"+conversation.ID+"/messages", map[string]string{"text": "Tell me of the " + secret + " in a chat"}, nil)
+	eventually(t, "the message is answered", func() error {
+		if r := user.gets(http.StatusOK, "GET", "/ai-chat/conversations/"+conversation.ID+"/messages", nil); !strings.Contains(string(r.body), "is said back") {
+			return errors.New("it is not")
+		}
+		return nil
+	})
 	user.do("POST", "/schedules", `{"name":"`+secret+`","every":"24h",`+body[1:], nil)
 	user.do("POST", "/classes/"+class.ID+"/shares", map[string]string{"task_id": finished}, nil)
 	pupil.gets(http.StatusOK, "GET", "/tasks/"+finished, nil)
@@ -158,7 +170,7 @@ func TestErasure_LeavesNothingButAnID(t *testing.T) {
 	if !json.Valid([]byte(exported[0].text)) {
 		t.Error("the export is no JSON")
 	}
-	for _, part := range []string{name, address, "wandaq", secret, finished, failed, running, later, class.ID, user.session, "failing"} {
+	for _, part := range []string{name, address, "wandaq", secret, finished, failed, running, later, class.ID, user.session, "failing", "in a chat", "is said back"} {
 		if len(found(part, exported)) == 0 {
 			t.Errorf("the export lacks %q", part)
 		}
@@ -191,8 +203,8 @@ func TestErasure_LeavesNothingButAnID(t *testing.T) {
 		return nil
 	})
 	t.Logf("%d tasks erased within %s", e.ErasedTasks, time.Since(asked).Round(100*time.Millisecond))
-	if e.ErasedTasks != 4 {
-		t.Errorf("%d tasks were erased, want 4", e.ErasedTasks)
+	if e.ErasedTasks != 5 {
+		t.Errorf("%d tasks were erased, want 5", e.ErasedTasks)
 	}
 	head.gets(http.StatusNotFound, "GET", "/tasks/"+finished, nil)
 	pupil.gets(http.StatusNotFound, "GET", "/tasks/"+finished, nil)

@@ -12,8 +12,7 @@
 // came of a turn is read from the log, and is copied into the row by who reads it first; so a reader finds what was streamed, however
 // far the archive is behind. A failed turn is looked at again each time: an admin may have replayed it.
 //
-// A conversation has one open turn at a time. The tasks of its turns outlive a conversation that is deleted, as long as the tenant keeps
-// tasks.
+// A conversation has one open turn at a time. The tasks of its turns are deleted with it, by the janitor, a minute later or more.
 package chat
 
 import (

@@ -14,7 +14,7 @@ type Store interface {
 	List(ctx context.Context, o Owner, f Filter) (Page, error)
 	Get(ctx context.Context, o Owner, id string) (Conversation, error)
 	Change(ctx context.Context, o Owner, id string, change Change, at time.Time) (Conversation, error)
-	// Delete deletes a conversation and its messages.
+	// Delete deletes a conversation and its messages, and notes whose tasks are to be deleted.
 	Delete(ctx context.Context, o Owner, id string) error
 
 	// Add adds an open message, with the input of its task, to its conversation, and returns it with its N. The conversation takes the title

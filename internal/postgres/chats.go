@@ -33,6 +33,9 @@ const (
 		AND (updated_at, id) < ($4, $5) ORDER BY updated_at DESC, id DESC LIMIT $6`
 	changeConversation = `UPDATE chat_conversations SET title = coalesce($4, title), archived = coalesce($5, archived), updated_at = greatest(updated_at, $6)
 		WHERE tenant = $1 AND user_id = $2 AND id = $3 RETURNING ` + conversationColumns
+	noteDeleted = `INSERT INTO chat_deleted (tenant, task, deleted_at) SELECT m.tenant, m.task, now() FROM chat_messages m
+		JOIN chat_conversations c ON c.tenant = m.tenant AND c.id = m.conversation
+		WHERE m.tenant = $1 AND c.user_id = $2 AND m.conversation = $3 ON CONFLICT DO NOTHING`
 	deleteConversation = `DELETE FROM chat_conversations WHERE tenant = $1 AND user_id = $2 AND id = $3`
 )
 
@@ -103,6 +106,9 @@ func (s *Chats) Change(ctx context.Context, o chat.Owner, id string, change chat
 // Delete implements chat.Store.
 func (s *Chats) Delete(ctx context.Context, o chat.Owner, id string) error {
 	return s.db.asTenant(ctx, o.Tenant, func(ctx context.Context, tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, noteDeleted, o.Tenant, indexed(o.UserID), indexed(id)); err != nil {
+			return err
+		}
 		tag, err := tx.Exec(ctx, deleteConversation, o.Tenant, indexed(o.UserID), indexed(id))
 		if err == nil && tag.RowsAffected() == 0 {
 			err = missing("conversation", id, pgx.ErrNoRows)

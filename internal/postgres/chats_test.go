@@ -8,6 +8,7 @@ import (
 	"github.com/toolboxai/orchestrator/internal/chat/chattest"
 	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/postgres"
+	"github.com/toolboxai/orchestrator/internal/privacy"
 )
 
 func TestChats_AreAStore(t *testing.T) {
@@ -47,5 +48,37 @@ func TestChats_AgeAsTasksDo(t *testing.T) {
 	}
 	if _, err := s.Message(t.Context(), left, "open-school", "m-of-open-school"); err != nil {
 		t.Error(err)
+	}
+}
+
+// The tasks of a deleted conversation's turns are known until the janitor has deleted them.
+func TestChats_WhatIsDeletedIsNotedForTheJanitor(t *testing.T) {
+	t.Parallel()
+	db := open(t, postgres.Config{})
+	s := postgres.NewChats(db)
+	o := chat.Owner{Tenant: "school", UserID: "ada"}
+	for _, id := range []string{"c1", "c2"} {
+		if err := s.Create(t.Context(), chattest.Conversation(o, id, 0), 10); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Add(t.Context(), o, chattest.Message(id, "m-of-"+id), []byte(`{}`), "", 10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Delete(t.Context(), chat.Owner{Tenant: "school", UserID: "eve"}, "c2"); !fault.Is(err, fault.NotFound) {
+		t.Fatal(err)
+	}
+	if err := s.Delete(t.Context(), o, "c1"); err != nil {
+		t.Fatal(err)
+	}
+	found, err := db.DeletedTurns(t.Context(), time.Now().Add(time.Minute), 10)
+	if err != nil || len(found) != 1 || found[0] != (privacy.DeletedTurn{Tenant: "school", Task: "task-of-m-of-c1"}) {
+		t.Fatal(found, err)
+	}
+	if err := db.DropTurn(t.Context(), found[0]); err != nil {
+		t.Fatal(err)
+	}
+	if found, err = db.DeletedTurns(t.Context(), time.Now().Add(time.Minute), 10); err != nil || len(found) != 0 {
+		t.Error(found, err)
 	}
 }

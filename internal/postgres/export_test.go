@@ -83,7 +83,7 @@ func keyStatements() []string {
 
 func chatStatements() []string {
 	return []string{
-		lockChats, countConversations, insertConversation, getConversation, lockConversation, listConversations, changeConversation, deleteConversation,
+		lockChats, countConversations, insertConversation, getConversation, lockConversation, listConversations, noteDeleted, listDeleted, dropDeleted, changeConversation, deleteConversation,
 		findOpen, insertMessage, noteTurn, listMessages, getMessage, getInput, settleMessage,
 	}
 }

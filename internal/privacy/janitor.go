@@ -29,6 +29,10 @@ type Backlog interface {
 	Retentions(ctx context.Context) ([]Retention, error)
 	// DeleteTurns deletes a tenant's messages to an assistant, and the answers, from before a time, at most limit, and returns how many.
 	DeleteTurns(ctx context.Context, tenant string, before time.Time, limit int) (int, error)
+	// DeletedTurns returns at most limit turns whose conversation was deleted before a time, the oldest first.
+	DeletedTurns(ctx context.Context, before time.Time, limit int) ([]DeletedTurn, error)
+	// DropTurn says that nothing is left of a turn.
+	DropTurn(ctx context.Context, t DeletedTurn) error
 	// DeleteAccess deletes entries of the access log from before a time, at most limit, and returns how many.
 	DeleteAccess(ctx context.Context, tenant string, before time.Time, limit int) (int, error)
 }
@@ -38,6 +42,9 @@ type Kept struct {
 	ID   string
 	Open bool // not finished: it has to be cancelled first
 }
+
+// DeletedTurn is a turn of a conversation that its user deleted: a task of which nothing is to stay.
+type DeletedTurn struct{ Tenant, Task string }
 
 // Retention is how many days a tenant's data is kept; 0 for ever.
 type Retention struct {
@@ -101,6 +108,9 @@ func (j *Janitor) Run(ctx context.Context) error {
 	var purged time.Time
 	for {
 		err := j.erase(ctx)
+		if err == nil {
+			err = j.forgetTurns(ctx)
+		}
 		if err == nil && time.Since(purged) >= j.cfg.Daily {
 			if err = j.purge(ctx); err == nil {
 				purged = time.Now()
@@ -207,6 +217,29 @@ func (j *Janitor) delete(ctx context.Context, tenant string, tasks []Kept) (int,
 		return 0, nil
 	}
 	return len(gone), j.cfg.Backlog.DeleteTasks(ctx, tenant, gone)
+}
+
+// forgetTurns deletes the tasks of the turns of deleted conversations, once the archive has heard of their end: what is deleted before
+// would be written down again.
+func (j *Janitor) forgetTurns(ctx context.Context) error {
+	for ctx.Err() == nil {
+		turns, err := j.cfg.Backlog.DeletedTurns(ctx, time.Now().Add(-j.cfg.Settle), page)
+		if err != nil || len(turns) == 0 {
+			return err
+		}
+		if settled, err := j.cfg.Backlog.CaughtUp(ctx); err != nil || !settled {
+			return err
+		}
+		for _, t := range turns {
+			if _, err := j.delete(ctx, t.Tenant, []Kept{{ID: t.Task}}); err != nil {
+				return err
+			}
+			if err := j.cfg.Backlog.DropTurn(ctx, t); err != nil {
+				return err
+			}
+		}
+	}
+	return ctx.Err()
 }
 
 // purge deletes what is older than its tenant wants it kept.

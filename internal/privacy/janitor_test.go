@@ -25,6 +25,7 @@ type world struct {
 	keep      privacy.Retention
 	access    int
 	audited   time.Time
+	turns     []privacy.DeletedTurn
 }
 
 func (w *world) ClaimErasure(context.Context, time.Duration) (privacy.Erasure, bool, error) {
@@ -84,6 +85,19 @@ func (w *world) DeleteTasks(_ context.Context, _ string, ids []string) error {
 
 func (w *world) Retentions(context.Context) ([]privacy.Retention, error) {
 	return []privacy.Retention{w.keep}, nil
+}
+
+func (w *world) DeletedTurns(_ context.Context, _ time.Time, limit int) ([]privacy.DeletedTurn, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.turns[:min(limit, len(w.turns))]), nil
+}
+
+func (w *world) DropTurn(_ context.Context, t privacy.DeletedTurn) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.turns = slices.DeleteFunc(w.turns, func(other privacy.DeletedTurn) bool { return other == t })
+	return nil
 }
 
 func (w *world) DeleteTurns(context.Context, string, time.Time, int) (int, error) { return 0, nil }
@@ -186,6 +200,23 @@ func TestJanitor_DeletesWhatIsTooOld(t *testing.T) {
 		}
 		if days := time.Since(w.audited).Hours() / 24; days < 364 || days > 366 {
 			t.Errorf("the audit is purged from before %v", w.audited)
+		}
+	})
+}
+
+// Of a conversation that its user deleted no task is left, in the broker or in the archive.
+func TestJanitor_DeletesTheTurnsOfDeletedConversations(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{
+			archive: map[string]bool{"t1": false, "t2": false, "other": false}, broker: map[string]bool{"t1": false, "t2": false, "other": false},
+			turns: []privacy.DeletedTurn{{Tenant: "school", Task: "t1"}, {Tenant: "school", Task: "t2"}},
+		}
+		stop := w.janitor(t)
+		synctest.Wait()
+		stop()
+		if len(w.turns) != 0 || len(w.archive) != 1 || len(w.broker) != 1 {
+			t.Errorf("left are %v, %v and %v", w.turns, w.archive, w.broker)
 		}
 	})
 }

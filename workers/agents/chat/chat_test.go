@@ -36,6 +36,8 @@ type desk struct {
 	tasks  map[string]task.Task
 	refuse error
 	after  func() // runs behind a submission
+
+	forgetful bool // each submission makes a task: the negative control
 }
 
 func newDesk() *desk { return &desk{made: map[string]string{}, tasks: map[string]task.Task{}} }
@@ -46,6 +48,9 @@ func (d *desk) Submit(_ context.Context, o chat.Order) (string, error) {
 	d.orders = append(d.orders, o)
 	if d.refuse != nil {
 		return "", d.refuse
+	}
+	if d.forgetful {
+		o.Key += fmt.Sprint(len(d.orders))
 	}
 	if d.made[o.Key] == "" {
 		d.made[o.Key] = fmt.Sprint("task-", len(d.made)+1)
@@ -267,7 +272,21 @@ func TestChat_TellsTheModelWhyNothingWasStarted(t *testing.T) {
 // question twice that is on record.
 func TestChat_StartsATaskOnceWhenItDiesInBetween(t *testing.T) {
 	t.Parallel()
-	log, d := tasktest.NewMemory(), newDesk()
+	d := newDesk()
+	dieInBetween(t, d)
+	if len(d.orders) != 2 || len(d.made) != 1 || d.orders[0].Key != d.orders[1].Key {
+		t.Errorf("%d orders made %d tasks: %+v", len(d.orders), len(d.made), d.orders)
+	}
+	control := newDesk()
+	control.forgetful = true
+	if dieInBetween(t, control); len(control.made) != 2 {
+		t.Errorf("without keys %d tasks were made: the test does not see what it is there for", len(control.made))
+	}
+}
+
+func dieInBetween(t *testing.T, d *desk) {
+	t.Helper()
+	log := tasktest.NewMemory()
 	m := &model{replies: []llm.Response{{Text: "I begin.", Calls: []llm.ToolCall{call("1", "submit_task", quizOrder)}}, {Text: "It has begun."}}}
 	runner, err := workers.NewRunner(workers.RunnerConfig{
 		Worker: "w1", Agents: []workers.Agent{agentOf(t, m, d)}, Log: log, Board: log, Patience: 20 * time.Millisecond,
@@ -290,9 +309,6 @@ func TestChat_StartsATaskOnceWhenItDiesInBetween(t *testing.T) {
 	var a turns.Answer
 	if err := json.Unmarshal(done.Result, &a); err != nil || done.State != task.Completed {
 		t.Fatal(done.State, done.Failure, err)
-	}
-	if len(d.orders) != 2 || len(d.made) != 1 || d.orders[0].Key != d.orders[1].Key {
-		t.Errorf("%d orders made %d tasks: %+v", len(d.orders), len(d.made), d.orders)
 	}
 	if len(m.asked) != 2 || a.Text != "I begin.\n\nIt has begun." {
 		t.Errorf("the model was asked %d times: %q", len(m.asked), a.Text)
