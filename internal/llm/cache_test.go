@@ -93,7 +93,7 @@ func about(topic string, questions int) llm.Request {
 
 func good(string) []fault.Detail { return nil }
 
-func want(t *testing.T, c llm.Client, ctx context.Context, req llm.Request, cache string, rounds int) llm.Response {
+func want(ctx context.Context, t *testing.T, c llm.Client, req llm.Request, cache string, rounds int) llm.Response {
 	t.Helper()
 	resp, n, err := llm.CompleteValid(ctx, c, req, good)
 	if err != nil {
@@ -113,8 +113,8 @@ func TestCached_AsksOnceForTheSame(t *testing.T) {
 	model := always("answer")
 	store := llm.NewLocalAnswers()
 	c := cached(t, model, store, nil)
-	want(t, c, of(t, "a"), about("how plants grow", 5), "", 1)
-	if resp := want(t, c, of(t, "a"), about("how plants grow", 5), llm.CacheExact, 0); resp.Text != "answer" || resp.Provider != "openai" || resp.Model != "m" {
+	want(of(t, "a"), t, c, about("how plants grow", 5), "", 1)
+	if resp := want(of(t, "a"), t, c, about("how plants grow", 5), llm.CacheExact, 0); resp.Text != "answer" || resp.Provider != "openai" || resp.Model != "m" {
 		t.Errorf("the hit is %+v", resp)
 	}
 	tally, err := store.Tally(t.Context(), "a")
@@ -147,16 +147,16 @@ func TestCached_FindsNothingOfAnother(t *testing.T) {
 			t.Parallel()
 			model := always("answer")
 			chat := cached(t, model, llm.NewLocalAnswers(), nil)
-			want(t, chat, of(t, "a"), base, "", 1)
+			want(of(t, "a"), t, chat, base, "", 1)
 			req := base
 			c.edit(&req)
-			want(t, chat, c.ctx, req, "", 1)
+			want(c.ctx, t, chat, req, "", 1)
 		})
 	}
 	other := &counter{says: always("x").says}
 	store := llm.NewLocalAnswers()
-	want(t, cached(t, always("answer"), store, nil), of(t, "a"), base, "", 1)
-	want(t, cached(t, renamed{other}, store, nil), of(t, "a"), base, "", 1)
+	want(of(t, "a"), t, cached(t, always("answer"), store, nil), base, "", 1)
+	want(of(t, "a"), t, cached(t, renamed{other}, store, nil), base, "", 1)
 }
 
 // renamed is another model.
@@ -167,8 +167,8 @@ func (renamed) Model() llm.Model { return llm.Model{Provider: "openai", Name: "o
 func TestCached_KeepsNothingFromWhoOptsOut(t *testing.T) {
 	t.Parallel()
 	c := cached(t, always("answer"), llm.NewLocalAnswers(), nil)
-	want(t, c, llm.WithCaller(t.Context(), llm.Caller{Tenant: "a", NoCache: true}), about("how plants grow", 5), "", 1)
-	want(t, c, of(t, "a"), about("how plants grow", 5), "", 1)
+	want(llm.WithCaller(t.Context(), llm.Caller{Tenant: "a", NoCache: true}), t, c, about("how plants grow", 5), "", 1)
+	want(of(t, "a"), t, c, about("how plants grow", 5), "", 1)
 }
 
 func TestCached_FindsWhatMeansTheSame(t *testing.T) {
@@ -177,18 +177,18 @@ func TestCached_FindsWhatMeansTheSame(t *testing.T) {
 	index, embedder := semantic(t, store)
 	model := always("answer")
 	c := cached(t, model, store, index)
-	want(t, c, of(t, "a"), about("how plants grow", 5), "", 1)
+	want(of(t, "a"), t, c, about("how plants grow", 5), "", 1)
 	if embedder.calls.Load() != 1 {
 		t.Errorf("%d embeddings for the first question", embedder.calls.Load())
 	}
-	want(t, c, of(t, "a"), about("how flora grow", 5), llm.CacheSemantic, 0)
-	want(t, c, of(t, "a"), about("how flora grow", 5), llm.CacheExact, 0) // kept under its own key too
-	want(t, c, of(t, "b"), about("how flora grow", 5), "", 1)
-	want(t, c, of(t, "a"), about("how stones fall", 5), "", 1)       // means something else
-	want(t, c, of(t, "a"), about("how flora grow", 6), "", 1)        // the rest differs
-	want(t, c, of(t, "a"), about("how flora do not grow", 5), "", 1) // turned round
-	want(t, c, of(t, "a"), about("how 10 flora do grow", 5), "", 1)  // a number
-	want(t, c, of(t, "a"), about("flora", 5), "", 1)                 // no prose
+	want(of(t, "a"), t, c, about("how flora grow", 5), llm.CacheSemantic, 0)
+	want(of(t, "a"), t, c, about("how flora grow", 5), llm.CacheExact, 0) // kept under its own key too
+	want(of(t, "b"), t, c, about("how flora grow", 5), "", 1)
+	want(of(t, "a"), t, c, about("how stones fall", 5), "", 1)       // means something else
+	want(of(t, "a"), t, c, about("how flora grow", 6), "", 1)        // the rest differs
+	want(of(t, "a"), t, c, about("how flora do not grow", 5), "", 1) // turned round
+	want(of(t, "a"), t, c, about("how 10 flora do grow", 5), "", 1)  // a number
+	want(of(t, "a"), t, c, about("flora", 5), "", 1)                 // no prose
 	if n := model.calls.Load(); n != 7 {
 		t.Errorf("%d calls", n)
 	}
@@ -200,7 +200,7 @@ func TestCached_HoldsHitsAgainstTheRules(t *testing.T) {
 	index, _ := semantic(t, store)
 	model := &counter{says: func(_ context.Context, n int64, _ llm.Request) (string, error) { return fmt.Sprint("answer ", n), nil }}
 	c := cached(t, model, store, index)
-	want(t, c, of(t, "a"), about("how plants grow", 5), "", 1)
+	want(of(t, "a"), t, c, about("how plants grow", 5), "", 1)
 	notTheFirst := func(text string) []fault.Detail {
 		if text == "answer 1" {
 			return []fault.Detail{{Field: "answer", Reason: "is the first"}}
@@ -376,6 +376,6 @@ func TestCached_GoesOnWithoutItsStore(t *testing.T) {
 	t.Parallel()
 	c := cached(t, always("answer"), away{}, nil)
 	for range 2 {
-		want(t, c, of(t, "a"), about("how plants grow", 5), "", 1)
+		want(of(t, "a"), t, c, about("how plants grow", 5), "", 1)
 	}
 }

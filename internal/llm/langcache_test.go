@@ -60,11 +60,11 @@ func TestLangCache_AsksTheService(t *testing.T) {
 	}
 	store := llm.NewLocalAnswers()
 	c := cached(t, always("answer"), store, index)
-	want(t, c, of(t, "lakeside"), about("how plants grow", 5), "", 1)
+	want(of(t, "lakeside"), t, c, about("how plants grow", 5), "", 1)
 	fresh := cached(t, always("answer"), llm.NewLocalAnswers(), index) // which knows only the service
-	want(t, fresh, of(t, "lakeside"), about("how plants grow", 5), llm.CacheSemantic, 0)
-	want(t, fresh, of(t, "hillside"), about("how plants grow", 5), "", 1)
-	want(t, fresh, of(t, "lakeside"), about("how plants grow", 6), "", 1)
+	want(of(t, "lakeside"), t, fresh, about("how plants grow", 5), llm.CacheSemantic, 0)
+	want(of(t, "hillside"), t, fresh, about("how plants grow", 5), "", 1)
+	want(of(t, "lakeside"), t, fresh, about("how plants grow", 6), "", 1)
 	if all := strings.Join(service.seen, ""); strings.Contains(all, "lakeside") || strings.Contains(all, "hillside") {
 		t.Errorf("the service learned who asks: %s", all)
 	}
