@@ -105,7 +105,7 @@ func similarTo(tenant string, q api.CacheQuestion) llm.Similar {
 	space := sha256.Sum256(attributes)
 	key := sha256.Sum256(append(attributes, q.Prompt...))
 	return llm.Similar{
-		Tenant: tenant, Space: "api " + hex.EncodeToString(space[:]), Key: "api:" + hex.EncodeToString(key[:]), Text: q.Prompt, Threshold: q.Threshold,
+		Tenant: tenant, Space: "api " + hex.EncodeToString(space[:]), Key: "api:" + hex.EncodeToString(key[:]), Texts: []string{q.Prompt}, Threshold: q.Threshold,
 	}
 }
 

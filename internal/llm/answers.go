@@ -57,9 +57,9 @@ type AnswerStore interface {
 
 // Vector is one entry of a semantic cache: a question's meaning, and where its answer is.
 type Vector struct {
-	Space  string    // what must be equal for two questions to be compared: 64 hex digits
-	Key    string    // of the answer
-	Values []float32 // of length 1
+	Space  string      // what must be equal for two questions to be compared
+	Key    string      // of the answer
+	Values [][]float32 // one vector of length 1 for each text of the question, all with as many dimensions
 }
 
 // MaxVectors bounds how many entries a tenant's semantic cache has; the oldest go first.
@@ -77,16 +77,16 @@ type VectorStore interface {
 // Similar is a question to a semantic cache.
 type Similar struct {
 	Tenant    string
-	Space     string  // what must be equal for two questions to be compared
-	Text      string  // what is compared
-	Key       string  // under which the answer is kept
-	Threshold float64 // 0 takes the index's
+	Space     string   // what must be equal for two questions to be compared
+	Texts     []string // what is compared, each with its counterpart
+	Key       string   // under which the answer is kept
+	Threshold float64  // 0 takes the index's
 }
 
 // Match is what a semantic cache found.
 type Match struct {
 	Answer     Answer
-	Similarity float64 // cosine, -1 to 1; of the nearest one also where that was not near enough
+	Similarity float64 // cosine of the two texts that are farthest apart, -1 to 1; of the nearest question also where that was not near enough
 }
 
 // SemanticIndex finds answers to questions that mean the same, for one tenant at a time: Semantic with embeddings of our own,

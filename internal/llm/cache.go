@@ -88,8 +88,8 @@ func (c *Cached) CompleteValid(ctx context.Context, req Request, validate func(s
 	}
 	model := routeOf(c.next, req.Purpose)
 	q := question{tenant: caller.Tenant, key: exactKey(model, req), req: req, validate: validate}
-	if space, text, ok := semanticKey(model, req); ok && c.semantic != nil {
-		q.similar = &Similar{Tenant: caller.Tenant, Space: space, Text: text, Key: q.key}
+	if space, texts, ok := semanticKey(model, req); ok && c.semantic != nil {
+		q.similar = &Similar{Tenant: caller.Tenant, Space: space, Texts: texts, Key: q.key}
 	}
 	for {
 		made, first := c.flights.join(q.tenant + " " + q.key)

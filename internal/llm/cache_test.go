@@ -194,6 +194,38 @@ func TestCached_FindsWhatMeansTheSame(t *testing.T) {
 	}
 }
 
+// Of two texts both have to mean the same; code, long texts and what earlier steps wrote have to be the same.
+func TestCached_ComparesTextByText(t *testing.T) {
+	t.Parallel()
+	ask := func(input string) llm.Request {
+		return llm.Request{Purpose: "quiz.draft", Version: "quiz/1", Prompt: input, Input: json.RawMessage(input)}
+	}
+	long := strings.Repeat("about many things ", 40)
+	for name, c := range map[string]struct{ first, second, cache string }{
+		"Both":        {`{"a":"how plants grow","b":"what plants eat"}`, `{"a":"how flora grow","b":"what flora eat"}`, llm.CacheSemantic},
+		"One":         {`{"a":"how plants grow","b":"what plants eat"}`, `{"a":"how flora grow","b":"what stones eat"}`, ""},
+		"Order":       {`{"a":"how plants grow","b":"what stones eat"}`, `{"a":"what stones eat","b":"how plants grow"}`, ""},
+		"Code":        {`{"a":"local plants = 1 print(plants)"}`, `{"a":"local flora = 1 print(flora)"}`, ""},
+		"Lines":       {`{"a":"how plants grow\nand so on"}`, `{"a":"how flora grow\nand so on"}`, ""},
+		"Long":        {`{"a":"plants ` + long + `"}`, `{"a":"flora ` + long + `"}`, ""},
+		"EarlierStep": {`{"request":{"a":"how plants grow"},"outline":"first the plants"}`, `{"request":{"a":"how flora grow"},"outline":"first the flora"}`, ""},
+		"SameOutline": {`{"request":{"a":"how plants grow"},"outline":"first the plants"}`, `{"request":{"a":"how flora grow"},"outline":"first the plants"}`, llm.CacheSemantic},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := llm.NewLocalAnswers()
+			index, _ := semantic(t, store)
+			c1 := cached(t, always("answer"), store, index)
+			want(of(t, "a"), t, c1, ask(c.first), "", 1)
+			rounds := 0
+			if c.cache == "" {
+				rounds = 1
+			}
+			want(of(t, "a"), t, c1, ask(c.second), c.cache, rounds)
+		})
+	}
+}
+
 func TestCached_HoldsHitsAgainstTheRules(t *testing.T) {
 	t.Parallel()
 	store := llm.NewLocalAnswers()

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -29,34 +30,51 @@ func write(h hash.Hash, parts ...string) {
 	}
 }
 
-// freeWords is from how many words on a text of an input is prose, whose words may differ while its meaning is the same.
-const freeWords = 3
+// What counts as prose, whose words may differ while its meaning is the same, and how much of it a request may have to be compared.
+const (
+	proseWords = 3   // at least
+	proseBytes = 500 // at most: of longer texts an embedding knows only the gist
+	maxProse   = 8   // texts of one request
+	codeSigns  = "=(){};<>\n"
+)
 
-// semanticKey splits a request into its prose, whose meaning is compared, and the rest, which must be equal: the model, the prompt's
-// version, and all of the input that is no prose, with the numbers and the negations of the prose. (Embeddings put "up to 10"
-// next to "up to 100", and "with" next to "without".) It returns false for an input without prose.
-func semanticKey(m Model, req Request) (space, text string, ok bool) {
+// semanticKey splits a request into its prose, whose meaning is compared text by text, and the rest, which must be equal: the model, the
+// prompt's version, and all of the input that is no prose, with the numbers and the negations of the prose. (Embeddings put "up to 10"
+// next to "up to 100", and "with" next to "without".) Prose is looked for in what was submitted, the input's field "request" where it has
+// one: what earlier steps wrote must be equal, and is, where their answers came from the cache. It returns false for an input without
+// prose, or with more than an entry holds.
+func semanticKey(m Model, req Request) (space string, texts []string, ok bool) {
 	var input any
 	if len(req.Messages) > 0 || json.Unmarshal(req.Input, &input) != nil {
-		return "", "", false
+		return "", nil, false
 	}
-	var prose []string
-	rest, err := json.Marshal(withoutProse(input, &prose))
-	if err != nil || len(prose) == 0 {
-		return "", "", false
+	if fields, ok := input.(map[string]any); ok && fields["request"] != nil {
+		fields["request"] = withoutProse(fields["request"], &texts)
+	} else {
+		input = withoutProse(input, &texts)
 	}
-	text = strings.Join(prose, "\n")
+	rest, err := json.Marshal(input)
+	if err != nil || len(texts) == 0 || len(texts) > maxProse {
+		return "", nil, false
+	}
 	h := sha256.New()
 	write(h, "semantic/1", m.String(), req.Purpose, req.Version, req.System, string(req.Schema), string(rest), fmt.Sprint(req.MaxTokens), fmt.Sprint(req.Temperature))
-	write(h, strict(text)...)
-	return hex.EncodeToString(h.Sum(nil)), text, true
+	for _, text := range texts {
+		write(h, strict(text)...)
+		write(h, "")
+	}
+	return hex.EncodeToString(h.Sum(nil)), texts, true
+}
+
+func isProse(s string) bool {
+	return len(s) <= proseBytes && len(strings.Fields(s)) >= proseWords && !strings.ContainsAny(s, codeSigns)
 }
 
 // withoutProse returns v with a mark in place of each prose, which it adds to the list: in the order of the keys of objects.
 func withoutProse(v any, prose *[]string) any {
 	switch v := v.(type) {
 	case string:
-		if len(strings.Fields(v)) < freeWords {
+		if !isProse(v) {
 			return v
 		}
 		*prose = append(*prose, v)
@@ -69,22 +87,12 @@ func withoutProse(v any, prose *[]string) any {
 		return out
 	case map[string]any:
 		out := make(map[string]any, len(v))
-		for _, name := range slices.Sorted(keysOf(v)) {
+		for _, name := range slices.Sorted(maps.Keys(v)) {
 			out[name] = withoutProse(v[name], prose)
 		}
 		return out
 	}
 	return v
-}
-
-func keysOf(m map[string]any) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 // turning words change a meaning while an embedding hardly moves.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/toolboxai/orchestrator/internal/fault"
@@ -25,7 +26,8 @@ type LangCacheConfig struct {
 }
 
 // LangCache is the SemanticIndex of a Redis LangCache service, over its REST API: POST /v1/caches/{id}/entries/search and
-// POST /v1/caches/{id}/entries. The service computes the embeddings. Tenant and space go as attributes, which the service matches exactly,
+// POST /v1/caches/{id}/entries. The service computes the embeddings, of all
+// texts of a question together, so that one text that differs among many weighs less than with Semantic. Tenant and space go as attributes, which the service matches exactly,
 // both as hashes: it learns no names of schools.
 type LangCache struct {
 	cfg    LangCacheConfig
@@ -68,7 +70,7 @@ func (l *LangCache) Search(ctx context.Context, q Similar) (Match, bool, error) 
 		} `json:"data"`
 	}
 	err := l.post(ctx, l.base+"/search", map[string]any{
-		"prompt": clip(q.Text, maxEmbedText), "similarityThreshold": limit, "attributes": attributes(q),
+		"prompt": clip(strings.Join(q.Texts, "\n"), maxEmbedText), "similarityThreshold": limit, "attributes": attributes(q),
 	}, &found)
 	if err != nil || len(found.Data) == 0 {
 		return Match{Similarity: -1}, false, err
@@ -88,7 +90,7 @@ func (l *LangCache) Add(ctx context.Context, q Similar, a Answer) error {
 		return err
 	}
 	return l.post(ctx, l.base, map[string]any{
-		"prompt": clip(q.Text, maxEmbedText), "response": string(response), "attributes": attributes(q), "ttlMillis": l.cfg.TTL.Milliseconds(),
+		"prompt": clip(strings.Join(q.Texts, "\n"), maxEmbedText), "response": string(response), "attributes": attributes(q), "ttlMillis": l.cfg.TTL.Milliseconds(),
 	}, nil)
 }
 

@@ -68,7 +68,7 @@ func TestLangCache_AsksTheService(t *testing.T) {
 	if all := strings.Join(service.seen, ""); strings.Contains(all, "lakeside") || strings.Contains(all, "hillside") {
 		t.Errorf("the service learned who asks: %s", all)
 	}
-	strict, _, err := index.Search(t.Context(), llm.Similar{Tenant: "lakeside", Text: "x", Threshold: 0.99})
+	strict, _, err := index.Search(t.Context(), llm.Similar{Tenant: "lakeside", Texts: []string{"x"}, Threshold: 0.99})
 	if err != nil || strict.Similarity != -1 {
 		t.Errorf("%+v, %v", strict, err)
 	}
@@ -86,7 +86,7 @@ func TestLangCache_ClassifiesItsFaults(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := index.Search(t.Context(), llm.Similar{Text: "x"}); !fault.Is(err, kind) {
+		if _, _, err := index.Search(t.Context(), llm.Similar{Texts: []string{"x"}}); !fault.Is(err, kind) {
 			t.Errorf("%d gives %v, want %s", status, err, kind)
 		}
 		server.Close()

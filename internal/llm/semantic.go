@@ -14,8 +14,9 @@ const DefaultThreshold = 0.95
 
 // Limits of a semantic cache.
 const (
-	maxTenants   = 256     // whose entries a process holds; who was asked for longest ago goes first
-	maxEmbedText = 8 << 10 // bytes of a question that are compared
+	maxTenants   = 256      // whose entries a process holds; who was asked for longest ago goes first
+	maxHeld      = 64 << 20 // bytes of vectors that a process holds, but for those of one tenant
+	maxEmbedText = 8 << 10  // bytes of a text that are compared
 	embedTime    = 10 * time.Second
 )
 
@@ -39,6 +40,7 @@ type Semantic struct {
 
 	mu      sync.Mutex
 	tenants map[string]*copied
+	held    int // bytes of vectors in all copies
 }
 
 // copied is what a process holds of one tenant's entries.
@@ -46,7 +48,9 @@ type copied struct {
 	mu      sync.Mutex // held while the copy is brought up to date
 	cursor  string
 	entries []Vector // oldest first
-	used    time.Time
+
+	used  time.Time // under Semantic.mu, like bytes
+	bytes int       // of the vectors
 }
 
 var _ SemanticIndex = (*Semantic)(nil)
@@ -69,11 +73,11 @@ func (s *Semantic) Search(ctx context.Context, q Similar) (Match, bool, error) {
 	if err != nil || !anyIn(entries, s.space(q)) {
 		return Match{Similarity: -1}, false, err // without an entry to compare with, an embedding would be paid for nothing
 	}
-	vector, err := s.embed(ctx, q.Text)
+	vectors, err := s.embed(ctx, q.Texts)
 	if err != nil {
 		return Match{}, false, err
 	}
-	best, similarity := nearest(entries, s.space(q), vector)
+	best, similarity := nearest(entries, s.space(q), vectors)
 	if similarity < s.limit(q) {
 		return Match{Similarity: similarity}, false, nil
 	}
@@ -83,11 +87,11 @@ func (s *Semantic) Search(ctx context.Context, q Similar) (Match, bool, error) {
 
 // Add implements SemanticIndex. The answer itself is in the store of answers already.
 func (s *Semantic) Add(ctx context.Context, q Similar, _ Answer) error {
-	vector, err := s.embed(ctx, q.Text)
+	vectors, err := s.embed(ctx, q.Texts)
 	if err != nil {
 		return err
 	}
-	return s.vectors.Append(ctx, q.Tenant, Vector{Space: s.space(q), Key: q.Key, Values: vector}, s.ttl)
+	return s.vectors.Append(ctx, q.Tenant, Vector{Space: s.space(q), Key: q.Key, Values: vectors}, s.ttl)
 }
 
 // Entries implements SemanticIndex.
@@ -108,17 +112,21 @@ func (s *Semantic) limit(q Similar) float64 {
 	return s.threshold
 }
 
-func (s *Semantic) embed(ctx context.Context, text string) ([]float32, error) {
+func (s *Semantic) embed(ctx context.Context, texts []string) ([][]float32, error) {
 	ctx, cancel := context.WithTimeout(ctx, embedTime)
 	defer cancel()
-	vectors, _, err := s.embedder.Embed(ctx, []string{clip(text, maxEmbedText)})
+	cut := make([]string, len(texts))
+	for i, text := range texts {
+		cut[i] = clip(text, maxEmbedText)
+	}
+	vectors, _, err := s.embedder.Embed(ctx, cut)
 	if err != nil {
 		return nil, err
 	}
-	if len(vectors) != 1 || len(vectors[0]) == 0 {
-		return nil, fault.New(fault.Unavailable, "%s sent %d vectors for one text", s.embedder.EmbeddingModel(), len(vectors))
+	if len(vectors) != len(texts) || len(vectors) == 0 {
+		return nil, fault.New(fault.Unavailable, "%s sent %d vectors for %d texts", s.embedder.EmbeddingModel(), len(vectors), len(texts))
 	}
-	return vectors[0], nil
+	return vectors, nil
 }
 
 // current returns a tenant's entries. What is returned does not change.
@@ -133,6 +141,7 @@ func (s *Semantic) current(ctx context.Context, tenant string) ([]Vector, error)
 	if len(fresh) > 0 {
 		all := slices.Concat(c.entries, fresh)
 		c.entries = all[max(len(all)-MaxVectors, 0):]
+		s.weigh(tenant, c)
 	}
 	c.cursor = cursor
 	return c.entries, nil
@@ -144,7 +153,7 @@ func (s *Semantic) copyOf(tenant string) *copied {
 	c, ok := s.tenants[tenant]
 	if !ok {
 		if len(s.tenants) >= maxTenants {
-			s.forgetOne()
+			s.forgetOne(tenant)
 		}
 		c = &copied{}
 		s.tenants[tenant] = c
@@ -153,14 +162,39 @@ func (s *Semantic) copyOf(tenant string) *copied {
 	return c
 }
 
-func (s *Semantic) forgetOne() {
+// forgetOne drops the copy that was used longest ago, but for one tenant's, and reports whether there was one.
+func (s *Semantic) forgetOne(but string) bool {
 	oldest := ""
 	for tenant, c := range s.tenants {
-		if oldest == "" || c.used.Before(s.tenants[oldest].used) {
+		if tenant != but && (oldest == "" || c.used.Before(s.tenants[oldest].used)) {
 			oldest = tenant
 		}
 	}
+	if oldest == "" {
+		return false
+	}
+	s.held -= s.tenants[oldest].bytes
 	delete(s.tenants, oldest)
+	return true
+}
+
+// weigh counts what a tenant's copy takes, and drops others while all take too much.
+func (s *Semantic) weigh(tenant string, c *copied) {
+	bytes := 0
+	for _, e := range c.entries {
+		for _, v := range e.Values {
+			bytes += 4 * len(v)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tenants[tenant] != c {
+		return // dropped meanwhile
+	}
+	s.held += bytes - c.bytes
+	c.bytes = bytes
+	for s.held > maxHeld && s.forgetOne(tenant) {
+	}
 }
 
 func anyIn(entries []Vector, space string) bool {
@@ -172,18 +206,33 @@ func anyIn(entries []Vector, space string) bool {
 	return false
 }
 
-// nearest returns the entry of a space with the highest cosine; all vectors have length 1. The newest of equals wins.
-func nearest(entries []Vector, space string, vector []float32) (best Vector, similarity float64) {
+// nearest returns the question of a space whose texts are nearest, by the pair that is farthest apart. The newest of equals wins.
+func nearest(entries []Vector, space string, vectors [][]float32) (best Vector, similarity float64) {
 	similarity = -1
 	for _, e := range entries {
-		if e.Space != space || len(e.Values) != len(vector) {
+		if e.Space != space {
 			continue
 		}
-		if cos := dot(e.Values, vector); cos >= similarity {
+		if cos := farthest(e.Values, vectors); cos >= similarity {
 			best, similarity = e, cos
 		}
 	}
 	return best, similarity
+}
+
+// farthest returns the lowest cosine of two lists' pairs, -1 for lists that cannot be compared. All vectors have length 1.
+func farthest(a, b [][]float32) float64 {
+	if len(a) != len(b) {
+		return -1
+	}
+	lowest := 1.0
+	for i := range a {
+		if len(a[i]) != len(b[i]) {
+			return -1
+		}
+		lowest = min(lowest, dot(a[i], b[i]))
+	}
+	return lowest
 }
 
 func dot(a, b []float32) float64 {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -127,7 +128,7 @@ func fields(t *llm.Tally) map[string]*int64 {
 func (a *Answers) Append(ctx context.Context, tenant string, v llm.Vector, ttl time.Duration) error {
 	key := cacheKey(tenant, "vectors")
 	pipe := a.client.rdb.Pipeline()
-	pipe.XAdd(ctx, &redis.XAddArgs{Stream: key, MaxLen: llm.MaxVectors, Values: []any{"space", v.Space, "key", v.Key, "values", pack(v.Values)}})
+	pipe.XAdd(ctx, &redis.XAddArgs{Stream: key, MaxLen: llm.MaxVectors, Values: []any{"space", v.Space, "key", v.Key, "texts", len(v.Values), "values", pack(v.Values)}})
 	pipe.PExpire(ctx, key, ttl)
 	_, err := pipe.Exec(ctx)
 	return a.client.fault(ctx, "add a vector in redis", err)
@@ -151,8 +152,9 @@ func (a *Answers) Since(ctx context.Context, tenant, cursor string) ([]llm.Vecto
 		for _, e := range entries {
 			space, _ := e.Values["space"].(string)
 			key, _ := e.Values["key"].(string)
+			texts, _ := e.Values["texts"].(string)
 			values, _ := e.Values["values"].(string)
-			out, cursor = append(out, llm.Vector{Space: space, Key: key, Values: unpack(values)}), e.ID
+			out, cursor = append(out, llm.Vector{Space: space, Key: key, Values: unpack(values, texts)}), e.ID
 		}
 		if len(entries) < page {
 			break
@@ -161,19 +163,30 @@ func (a *Answers) Since(ctx context.Context, tenant, cursor string) ([]llm.Vecto
 	return out, cursor, nil
 }
 
-// pack writes numbers as little-endian IEEE 754, four bytes each.
-func pack(values []float32) string {
-	out := make([]byte, 0, 4*len(values))
-	for _, v := range values {
-		out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
+// pack writes vectors one behind the other, as little-endian IEEE 754 of four bytes each.
+func pack(vectors [][]float32) string {
+	var out []byte
+	for _, v := range vectors {
+		for _, x := range v {
+			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(x))
+		}
 	}
 	return string(out)
 }
 
-func unpack(packed string) []float32 {
-	out := make([]float32, len(packed)/4)
+// unpack reads what pack wrote of so many vectors; nothing when that cannot be.
+func unpack(packed, vectors string) [][]float32 {
+	n, err := strconv.Atoi(vectors)
+	if err != nil || n < 1 || len(packed)%(4*n) != 0 {
+		return nil
+	}
+	out, size := make([][]float32, n), len(packed)/n
 	for i := range out {
-		out[i] = math.Float32frombits(binary.LittleEndian.Uint32([]byte(packed[4*i : 4*i+4])))
+		one := []byte(packed[i*size : (i+1)*size])
+		out[i] = make([]float32, size/4)
+		for j := range out[i] {
+			out[i][j] = math.Float32frombits(binary.LittleEndian.Uint32(one[4*j:]))
+		}
 	}
 	return out
 }

@@ -141,7 +141,7 @@ func countsEverything(t *testing.T, s Store) {
 }
 
 func vector(n int) llm.Vector {
-	return llm.Vector{Space: "s", Key: fmt.Sprint(n), Values: []float32{float32(n), -0.5, 1e-7}}
+	return llm.Vector{Space: "s", Key: fmt.Sprint(n), Values: [][]float32{{float32(n), -0.5, 1e-7}, {1, 2, 3}}}
 }
 
 func listsWhatIsNew(t *testing.T, s Store) {
