@@ -42,7 +42,7 @@ type Semantic struct {
 
 // copied is what a process holds of one tenant's entries.
 type copied struct {
-	mu      sync.Mutex // held while the copy is brought up to date
+	turn    chan struct{} // holds one while the copy is brought up to date
 	cursor  string
 	entries []Vector // oldest first
 	used    time.Time
@@ -123,8 +123,12 @@ func (s *Semantic) embed(ctx context.Context, text string) ([]float32, error) {
 // current returns a tenant's entries. What is returned does not change.
 func (s *Semantic) current(ctx context.Context, tenant string) ([]Vector, error) {
 	c := s.copyOf(tenant)
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	select { // whoever waits for a store that is slow may have no time
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return nil, endedFault(ctx, "the semantic cache")
+	}
 	fresh, cursor, err := s.vectors.Since(ctx, tenant, c.cursor)
 	if err != nil {
 		return nil, err
@@ -145,7 +149,7 @@ func (s *Semantic) copyOf(tenant string) *copied {
 		if len(s.tenants) >= maxTenants {
 			s.forgetOne()
 		}
-		c = &copied{}
+		c = &copied{turn: make(chan struct{}, 1)}
 		s.tenants[tenant] = c
 	}
 	c.used = time.Now()
