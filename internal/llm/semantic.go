@@ -80,13 +80,13 @@ func (s *Semantic) Search(ctx context.Context, q Similar) (Match, bool, error) {
 	return Match{Answer: a, Similarity: similarity}, ok, err
 }
 
-// Add implements SemanticIndex. The answer itself is in the store of answers already.
+// Add implements SemanticIndex. The answer itself is in the store of answers, or will be.
 func (s *Semantic) Add(ctx context.Context, q Similar, _ Answer) error {
 	vector, err := s.embed(ctx, q.Text)
 	if err != nil {
 		return err
 	}
-	return s.vectors.Append(ctx, q.Tenant, Vector{Space: s.space(q), Key: q.Key, Values: vector}, s.ttl)
+	return s.vectors.Append(ctx, q.Tenant, Vector{Space: s.space(q), Key: q.Key, Values: vector, Sole: q.Sole}, s.ttl)
 }
 
 // Entries implements SemanticIndex.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -126,11 +127,33 @@ func fields(t *llm.Tally) map[string]*int64 {
 // Append implements llm.VectorStore: a stream for each tenant, whose ids are the cursors.
 func (a *Answers) Append(ctx context.Context, tenant string, v llm.Vector, ttl time.Duration) error {
 	key := cacheKey(tenant, "vectors")
+	var going []redis.XMessage
+	if v.Sole {
+		var err error
+		if going, err = a.going(ctx, key); err != nil {
+			return a.client.fault(ctx, "make room for a vector in redis", err)
+		}
+	}
 	pipe := a.client.rdb.Pipeline()
+	for _, e := range going {
+		pipe.Unlink(ctx, cacheKey(tenant, fmt.Sprint("answer:", e.Values["key"])))
+	}
 	pipe.XAdd(ctx, &redis.XAddArgs{Stream: key, MaxLen: llm.MaxVectors, Values: []any{"space", v.Space, "key", v.Key, "values", pack(v.Values)}})
 	pipe.PExpire(ctx, key, ttl)
 	_, err := pipe.Exec(ctx)
 	return a.client.fault(ctx, "add a vector in redis", err)
+}
+
+// maxGoing bounds how many answers are deleted at a time: one goes for one that comes, more where processes raced.
+const maxGoing = 4
+
+// going returns the oldest entries of a full list, which the next one pushes out.
+func (a *Answers) going(ctx context.Context, key string) ([]redis.XMessage, error) {
+	n, err := a.client.rdb.XLen(ctx, key).Result()
+	if err != nil || n < llm.MaxVectors {
+		return nil, err
+	}
+	return a.client.rdb.XRangeN(ctx, key, "-", "+", min(n-llm.MaxVectors+1, maxGoing)).Result()
 }
 
 // page is how many vectors one call reads: a call has Config.Timeout, and a vector may have 12 KiB.
