@@ -82,6 +82,26 @@ func (c *caches) end() {
 	}
 }
 
+// forgetAnswers deletes what the caches of a tenant hold in Redis: nobody can say which of it was written for one of its users, or by them. A
+// process without Redis holds its own until it ends, and a LangCache service for seven days.
+func (cfg Config) forgetAnswers(ctx context.Context, tenant string) error {
+	if cfg.RedisURL == "" {
+		return nil
+	}
+	client, err := redis.Open(redis.Config{URL: cfg.RedisURL})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = client.Close() }()
+	answers := redis.NewAnswers(client)
+	for _, name := range []string{tenant, pantryOf(tenant)} {
+		if err := answers.Forget(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // around returns client behind the caches.
 func (c *caches) around(client llm.Client, logger *slog.Logger) (llm.Client, error) {
 	if c == nil {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/toolboxai/orchestrator/api"
 	"github.com/toolboxai/orchestrator/internal/llm"
+	"github.com/toolboxai/orchestrator/internal/redis"
+	"github.com/toolboxai/orchestrator/internal/redis/redistest"
 )
 
 // Whoever stores by the API, however much, pushes out nothing of what agents know, and fills no more than a list of answers. Neither
@@ -56,5 +58,34 @@ func TestPantry_IsBoundedAndApartFromAgents(t *testing.T) {
 	other, err := p.Search(t.Context(), "college", api.CacheQuestion{Prompt: "a prompt of its own, number 7"})
 	if err != nil || other.Hit {
 		t.Errorf("another tenant finds %+v, %v", other, err)
+	}
+}
+
+// Whoever is erased leaves nothing in the caches of their tenant, neither what agents wrote nor what programs stored.
+func TestCaches_ForgetATenantWhoseUserIsErased(t *testing.T) {
+	t.Parallel()
+	cfg := Config{RedisURL: redistest.Start(t).URL}
+	client, err := redis.Open(redis.Config{URL: cfg.RedisURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	store := redis.NewAnswers(client)
+	names := []string{"school", pantryOf("school")}
+	for _, name := range append(names, "college") {
+		if err := store.Keep(t.Context(), name, "k", llm.Answer{Text: "about ada"}, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := cfg.forgetAnswers(t.Context(), "school"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if _, there, err := store.Answer(t.Context(), name, "k"); err != nil || there {
+			t.Errorf("%q is there: %v", name, err)
+		}
+	}
+	if _, there, err := store.Answer(t.Context(), "college", "k"); err != nil || !there {
+		t.Errorf("another tenant's is gone: %v", err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -143,6 +145,31 @@ func (a *Answers) Append(ctx context.Context, tenant string, v llm.Vector, ttl t
 	_, err := pipe.Exec(ctx)
 	return a.client.fault(ctx, "add a vector in redis", err)
 }
+
+// Forget deletes the answers of a tenant, and what leads to them. Its tally stays. It looks at all keys, a page at a time: it is for what
+// happens seldom.
+func (a *Answers) Forget(ctx context.Context, tenant string) error {
+	for cursor := uint64(0); ; {
+		keys, next, err := a.client.rdb.Scan(ctx, cursor, "{cache:*", scanned).Result()
+		if err != nil {
+			return a.client.fault(ctx, "look for answers in redis", err)
+		}
+		keys = slices.DeleteFunc(keys, func(key string) bool {
+			return !strings.HasPrefix(key, cacheKey(tenant, "answer:")) && key != cacheKey(tenant, "vectors")
+		})
+		if len(keys) > 0 {
+			if err := a.client.rdb.Unlink(ctx, keys...).Err(); err != nil {
+				return a.client.fault(ctx, "delete answers in redis", err)
+			}
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+// scanned is about how many keys one step of Forget looks at.
+const scanned = 500
 
 // maxGoing bounds how many answers are deleted at a time: one goes for one that comes, more where processes raced.
 const maxGoing = 4
