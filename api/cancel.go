@@ -41,7 +41,7 @@ func (s *Server) CancelTasks(ctx context.Context, r CancelTasksRequestObject) (C
 		}
 		f.UserID = p.UserID
 	}
-	chosen, more, err := s.choose(ctx, f, q.Max)
+	chosen, more, err := s.choose(ctx, p, f, q.Max)
 	if err != nil {
 		return nil, err
 	}
@@ -84,15 +84,15 @@ func (s *Server) cancelAll(ctx context.Context, by, reason string, chosen []task
 	_ = group.Wait() // the report holds what failed
 }
 
-// choose returns the first tasks that match, at most limit of them, and whether there are more.
-func (s *Server) choose(ctx context.Context, f task.Filter, limit int) (chosen []task.Task, more bool, err error) {
+// choose returns the first tasks that match and that p may know of, at most limit of them, and whether there are more.
+func (s *Server) choose(ctx context.Context, p auth.Principal, f task.Filter, limit int) (chosen []task.Task, more bool, err error) {
 	for len(chosen) < limit {
 		f.Limit = min(limit-len(chosen), task.MaxPage)
 		page, err := s.cfg.Tasks.List(ctx, f)
 		if err != nil {
 			return nil, false, err
 		}
-		chosen = append(chosen, page.Tasks...)
+		chosen = append(chosen, withoutPrivate(p, page.Tasks)...)
 		if f.Cursor = page.Next; f.Cursor == "" {
 			return chosen, false, nil
 		}

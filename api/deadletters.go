@@ -36,6 +36,9 @@ func (s *Server) ListDeadLetters(ctx context.Context, r ListDeadLettersRequestOb
 	if err != nil {
 		return nil, err
 	}
+	for i := range page.Tasks {
+		page.Tasks[i] = veiled(p, page.Tasks[i])
+	}
 	return ListDeadLetters200JSONResponse(success(ctx, taskPage(page), pageMessage(page))), nil
 }
 
@@ -62,10 +65,15 @@ func (s *Server) GetDeadLetter(ctx context.Context, r GetDeadLetterRequestObject
 	if err := s.noteAccess(ctx, p, t); err != nil {
 		return nil, err
 	}
+	return GetDeadLetter200JSONResponse(success(ctx, veiled(p, t), "ok")), nil
+}
+
+// veiled returns t without what was said in it where it is private and another's: why it failed is an admin's to know, that is not.
+func veiled(p auth.Principal, t task.Task) task.Task {
 	if t.Private && t.UserID != p.UserID {
-		t.Input = nil // why it failed is an admin's to know, what was said is not
+		t.Input, t.Result, t.ResultRef, t.Refused, t.Progress = nil, nil, nil, nil, nil
 	}
-	return GetDeadLetter200JSONResponse(success(ctx, t, "ok")), nil
+	return t
 }
 
 // ReplayDeadLetter implements StrictServerInterface.
@@ -93,7 +101,7 @@ func (s *Server) ReplayDeadLetter(ctx context.Context, r ReplayDeadLetterRequest
 		return nil, err
 	}
 	return ReplayDeadLetter202JSONResponse{
-		Body: success(ctx, t, "the task is queued again"), Headers: ReplayDeadLetter202ResponseHeaders{Location: taskURL(t.ID)},
+		Body: success(ctx, veiled(p, t), "the task is queued again"), Headers: ReplayDeadLetter202ResponseHeaders{Location: taskURL(t.ID)},
 	}, nil
 }
 
@@ -112,7 +120,7 @@ func (s *Server) DiscardDeadLetter(ctx context.Context, r DiscardDeadLetterReque
 	if err != nil {
 		return nil, err
 	}
-	return DiscardDeadLetter200JSONResponse(success(ctx, t, "the dead letter is closed")), nil
+	return DiscardDeadLetter200JSONResponse(success(ctx, veiled(p, t), "the dead letter is closed")), nil
 }
 
 // ReplayDeadLetters implements StrictServerInterface.

@@ -229,7 +229,7 @@ func (o *owners) about(ctx context.Context, tasks Tasks, e events.Event) (about,
 	} else {
 		t, err := tasks.Get(ctx, e.Tenant, e.Task)
 		if fault.Is(err, fault.NotFound) {
-			return about{}, nil
+			return about{private: true}, nil // nobody knows whose it was
 		}
 		if err != nil {
 			return about{}, err

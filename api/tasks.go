@@ -183,7 +183,13 @@ func (s *Server) ListTasks(ctx context.Context, r ListTasksRequestObject) (ListT
 	if err != nil {
 		return nil, err
 	}
+	page.Tasks = withoutPrivate(p, page.Tasks)
 	return ListTasks200JSONResponse(success(ctx, taskPage(page), pageMessage(page))), nil
+}
+
+// withoutPrivate leaves out tasks that are for others alone: for p they are not there.
+func withoutPrivate(p auth.Principal, tasks []task.Task) []task.Task {
+	return slices.DeleteFunc(tasks, func(t task.Task) bool { return t.Private && t.UserID != p.UserID })
 }
 
 // narrow leaves of f what p may list who does not reach the whole tenant: with a user their own tasks, without one also what is shared.

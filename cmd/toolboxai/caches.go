@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/toolboxai/orchestrator/api"
 	"github.com/toolboxai/orchestrator/internal/llm"
 	"github.com/toolboxai/orchestrator/internal/redis"
@@ -80,6 +82,26 @@ func (c *caches) end() {
 	}
 }
 
+// forgetAnswers deletes what the caches of a tenant hold in Redis: nobody can say which of it was written for one of its users, or by them. A
+// process without Redis holds its own until it ends, and a LangCache service for seven days.
+func (cfg Config) forgetAnswers(ctx context.Context, tenant string) error {
+	if cfg.RedisURL == "" {
+		return nil
+	}
+	client, err := redis.Open(redis.Config{URL: cfg.RedisURL})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = client.Close() }()
+	answers := redis.NewAnswers(client)
+	for _, name := range []string{tenant, pantryOf(tenant)} {
+		if err := answers.Forget(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // around returns client behind the caches.
 func (c *caches) around(client llm.Client, logger *slog.Logger) (llm.Client, error) {
 	if c == nil {
@@ -96,17 +118,17 @@ func (c *caches) forAPI() api.SemanticCache {
 	return pantry{c}
 }
 
-// pantry is the semantic cache of a tenant's programs. Its spaces begin with a word that no agent's has.
+// pantry is the semantic cache of a tenant's programs. It has a list of its own, under a name that no tenant has: what programs store pushes out
+// nothing of what agents know. Its spaces begin with a word that no agent's has.
 type pantry struct{ *caches }
+
+func pantryOf(tenant string) string { return tenant + " api" }
 
 // similarTo says how a question of the API is known.
 func similarTo(tenant string, q api.CacheQuestion) llm.Similar {
 	attributes, _ := json.Marshal(q.Attributes) // of strings, in the order of their names
 	space := sha256.Sum256(attributes)
-	key := sha256.Sum256(append(attributes, q.Prompt...))
-	return llm.Similar{
-		Tenant: tenant, Space: "api " + hex.EncodeToString(space[:]), Key: "api:" + hex.EncodeToString(key[:]), Texts: []string{q.Prompt}, Threshold: q.Threshold,
-	}
+	return llm.Similar{Tenant: pantryOf(tenant), Space: "api " + hex.EncodeToString(space[:]), Texts: []string{q.Prompt}, Threshold: q.Threshold}
 }
 
 // Search implements api.SemanticCache.
@@ -121,10 +143,15 @@ func (p pantry) Search(ctx context.Context, tenant string, q api.CacheQuestion) 
 // Store implements api.SemanticCache.
 func (p pantry) Store(ctx context.Context, tenant string, q api.CacheQuestion, response string, ttl time.Duration) error {
 	at, a := similarTo(tenant, q), llm.Answer{Text: response, At: time.Now().UTC().Truncate(time.Millisecond)}
-	if err := p.answers.Keep(ctx, tenant, at.Key, a, ttl); err != nil {
+	at.Key, at.Sole = "api:"+uuid.NewString(), true
+	// The entry comes first: an answer that none leads to would be there for days, and nothing would bound how many.
+	if err := p.index.Add(llm.WithCaller(ctx, llm.Caller{Tenant: tenant}), at, a); err != nil {
 		return err
 	}
-	return p.index.Add(llm.WithCaller(ctx, llm.Caller{Tenant: tenant}), at, a)
+	if _, own := p.index.(*llm.Semantic); !own {
+		return nil // the index keeps the answer
+	}
+	return p.answers.Keep(ctx, at.Tenant, at.Key, a, ttl)
 }
 
 // Stats implements api.SemanticCache.
@@ -136,6 +163,13 @@ func (p pantry) Stats(ctx context.Context, tenant string) (api.CacheStats, error
 	entries, err := p.index.Entries(ctx, tenant)
 	if err != nil {
 		return api.CacheStats{}, err
+	}
+	stored, err := p.index.Entries(ctx, pantryOf(tenant))
+	if err != nil {
+		return api.CacheStats{}, err
+	}
+	if entries >= 0 {
+		entries += max(stored, 0)
 	}
 	s := api.CacheStats{
 		Entries: entries, Exact: t.Exact, Semantic: t.Semantic, Shared: t.Shared, Misses: t.Misses, SavedTokens: t.SavedTokens, SavedUSD: float64(t.SavedMicro) / 1e6,

@@ -77,11 +77,14 @@ func (s *system) starter(limiter limit.Limiter, rates func() limit.Rates) (*star
 	return &starter{*service, limiter, rates}, nil
 }
 
-// Submit implements chat.Submitter. What was started before, by an attempt that did not live to say so, is not counted again.
+// Submit implements chat.Submitter. What was started before, by an attempt that did not live to say so, is not counted again. Where that is
+// of another kind, an earlier dispatch of the turn started it, and the fault is a Conflict.
 func (s *starter) Submit(ctx context.Context, o chat.Order) (string, error) {
 	id := task.KeyedID(o.Turn.Tenant, o.Key)
-	_, err := s.service.Log.Last(ctx, o.Turn.Tenant, id)
+	begun, err := s.service.Get(ctx, o.Turn.Tenant, id)
 	switch {
+	case err == nil && begun.Kind != o.Kind:
+		return "", fault.New(fault.Conflict, "this message has started task %s already, of kind %s: the user may ask for more in the next one", id, begun.Kind)
 	case err == nil:
 		return id, nil
 	case !fault.Is(err, fault.NotFound):

@@ -41,6 +41,11 @@ func TestStarter_StartsInItsUsersName(t *testing.T) {
 	if err != nil || again != first {
 		t.Errorf("%s, then %s, %v", first, again, err)
 	}
+	other := order
+	other.Kind = "content"
+	if id, err := start.Submit(t.Context(), other); !fault.Is(err, fault.Conflict) {
+		t.Errorf("a task of another kind passes for %s: %v", id, err)
+	}
 	e, err := log.Last(t.Context(), "school", first)
 	if err != nil {
 		t.Fatal(err)

@@ -57,6 +57,9 @@ func (s *system) janitor(ctx context.Context) error {
 			return audit.Purge(ctx, archive, record, tenant, before)
 		},
 		EraseElsewhere: func(ctx context.Context, tenant, userID string) error {
+			if err := s.cfg.forgetAnswers(ctx, tenant); err != nil {
+				return err
+			}
 			return eraseSchedules(ctx, schedules, tenant, userID)
 		},
 	})

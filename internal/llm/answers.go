@@ -60,6 +60,7 @@ type Vector struct {
 	Space  string      // what must be equal for two questions to be compared
 	Key    string      // of the answer
 	Values [][]float32 // one vector of length 1 for each text of the question, all with as many dimensions
+	Sole   bool        // nothing else leads to the answer, which goes with the entry; not returned by Since
 }
 
 // MaxVectors bounds how many entries a tenant's semantic cache has; the oldest go first.
@@ -67,7 +68,8 @@ const MaxVectors = 1000
 
 // VectorStore keeps the entries of semantic caches, a list for each tenant, for all processes. It is safe for concurrent use.
 type VectorStore interface {
-	// Append adds an entry. The list keeps its MaxVectors newest, and ends ttl after the last one came.
+	// Append adds an entry. The list keeps its MaxVectors newest, and ends ttl after the last one came. Where v is Sole, so are all in the
+	// list, and the answers of those that go are deleted.
 	Append(ctx context.Context, tenant string, v Vector, ttl time.Duration) error
 	// Since returns the entries behind a cursor that an earlier call returned, oldest first, and the next cursor; "" reads from the
 	// beginning.
@@ -81,6 +83,7 @@ type Similar struct {
 	Texts     []string // what is compared, each with its counterpart
 	Key       string   // under which the answer is kept
 	Threshold float64  // 0 takes the index's
+	Sole      bool     // for Add: nothing else leads to the answer, see Vector
 }
 
 // Match is what a semantic cache found.

@@ -31,10 +31,12 @@ type CacheConfig struct {
 //
 // An answer is kept once the caller's rules find it good, and one that is found is held against the caller's rules like a model's: where they
 // refuse it, the model is asked. So nothing comes from the cache that would not have been taken from the model. That
-// needs the rules, so that only CompleteValid looks up and keeps; Complete asks.
+// needs the rules, so that only CompleteValid looks up and keeps; Complete asks. What another model wrote while the first one was away is
+// not kept: an outage of minutes would be answered for days.
 //
 // Of those who ask the same at the same time one asks, and the others wait: in a process by a map, between processes by a lease in the
-// store, which ends by itself when its holder dies. A store that is away costs a timeout and no more.
+// store, which ends by itself when its holder dies. A store that is away costs one who asks a timeout; those of the next awayTime
+// go on without it, and do not notice. The same holds for the semantic index.
 //
 // Requests with tools, without a caller, or of a caller who wants none of it pass by.
 type Cached struct {
@@ -45,6 +47,8 @@ type Cached struct {
 	flights  *flights
 	holder   string
 	log      *slog.Logger
+
+	storeAway, indexAway outage
 }
 
 var _ Validating = (*Cached)(nil)
@@ -83,7 +87,7 @@ type question struct {
 // CompleteValid implements Validating. Response.Cache says how an answer came without a call; Usage is zero then, and no round was made.
 func (c *Cached) CompleteValid(ctx context.Context, req Request, validate func(string) []fault.Detail) (Response, int, error) {
 	caller, ok := CallerFrom(ctx)
-	if !ok || caller.Tenant == "" || caller.NoCache || len(req.Tools) > 0 {
+	if !ok || caller.Tenant == "" || caller.NoCache || len(req.Tools) > 0 || c.storeAway.lasts() {
 		return completeValid(ctx, c.next, req, validate)
 	}
 	model := routeOf(c.next, req.Purpose)
@@ -120,13 +124,12 @@ func (c *Cached) lead(ctx context.Context, q question, made *flight) (resp Respo
 		c.tally(ctx, q.tenant, saved(found, how))
 		return found.response(how), 0, nil
 	}
-	stop := c.holding(ctx, q)
+	defer c.holding(ctx, q)() // also when the client panics: a lease that nobody ends is renewed as long as ctx lives
 	resp, rounds, err = completeValid(ctx, c.next, q.req, q.validate)
 	if outcome = err; err == nil {
 		answer = answerOf(resp)
-		c.keep(ctx, q, answer)
+		c.keep(ctx, q, answer, resp.Fallback == "" && !resp.Offline)
 	}
-	stop()
 	return resp, rounds, err
 }
 

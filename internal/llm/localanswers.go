@@ -157,8 +157,15 @@ func (l *LocalAnswers) Append(_ context.Context, tenant string, v Vector, ttl ti
 		held = &localVectors{first: int(now.UnixNano())} // behind every cursor of an earlier list
 		l.vectors[tenant] = held
 	}
+	sole := v.Sole
+	v.Sole = false
 	held.entries, held.until = append(held.entries, v), now.Add(ttl)
 	if over := len(held.entries) - MaxVectors; over > 0 {
+		for _, gone := range held.entries[:over] {
+			if e, ok := l.answers[tenant+"\x00"+gone.Key]; ok && sole {
+				l.drop(e)
+			}
+		}
 		held.entries, held.first = append([]Vector(nil), held.entries[over:]...), held.first+over
 	}
 	return nil

@@ -45,7 +45,7 @@ type Semantic struct {
 
 // copied is what a process holds of one tenant's entries.
 type copied struct {
-	mu      sync.Mutex // held while the copy is brought up to date
+	turn    chan struct{} // holds one while the copy is brought up to date
 	cursor  string
 	entries []Vector // oldest first
 
@@ -85,13 +85,13 @@ func (s *Semantic) Search(ctx context.Context, q Similar) (Match, bool, error) {
 	return Match{Answer: a, Similarity: similarity}, ok, err
 }
 
-// Add implements SemanticIndex. The answer itself is in the store of answers already.
+// Add implements SemanticIndex. The answer itself is in the store of answers, or will be.
 func (s *Semantic) Add(ctx context.Context, q Similar, _ Answer) error {
 	vectors, err := s.embed(ctx, q.Texts)
 	if err != nil {
 		return err
 	}
-	return s.vectors.Append(ctx, q.Tenant, Vector{Space: s.space(q), Key: q.Key, Values: vectors}, s.ttl)
+	return s.vectors.Append(ctx, q.Tenant, Vector{Space: s.space(q), Key: q.Key, Values: vectors, Sole: q.Sole}, s.ttl)
 }
 
 // Entries implements SemanticIndex.
@@ -132,8 +132,12 @@ func (s *Semantic) embed(ctx context.Context, texts []string) ([][]float32, erro
 // current returns a tenant's entries. What is returned does not change.
 func (s *Semantic) current(ctx context.Context, tenant string) ([]Vector, error) {
 	c := s.copyOf(tenant)
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	select { // whoever waits for a store that is slow may have no time
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return nil, endedFault(ctx, "the semantic cache")
+	}
 	fresh, cursor, err := s.vectors.Since(ctx, tenant, c.cursor)
 	if err != nil {
 		return nil, err
@@ -155,7 +159,7 @@ func (s *Semantic) copyOf(tenant string) *copied {
 		if len(s.tenants) >= maxTenants {
 			s.forgetOne(tenant)
 		}
-		c = &copied{}
+		c = &copied{turn: make(chan struct{}, 1)}
 		s.tenants[tenant] = c
 	}
 	c.used = time.Now()

@@ -14,7 +14,8 @@ import "github.com/toolboxai/orchestrator/events"
 //
 // The log says nothing yet about agents that start, idle or stop, so no agent.* event is sent.
 //
-// A private task is told of on its own channel and its user's, and nowhere else.
+// A private task is told of on its own channel and its user's, and nowhere else. Where nobody knows any more whose a task was, its tenant's
+// channel hears what public ones do.
 //
 // A payload above MaxData loses its data and gets data_ref, the task's path in the API. An event of an unknown type is told
 // to nobody, nor is one whose task or tenant is no subject token, which no log holds.
@@ -41,8 +42,11 @@ func Route(e events.Event, t Snapshot) []Message {
 	}
 	msgs := make([]Message, 0, 6)
 	org, open := OrgChannel(e.Tenant), publicChannels(e.Type)
-	if t.Private {
+	switch {
+	case t.Private:
 		org, open = "", nil
+	case t == Snapshot{}: // nobody knows whose it was, and whether it is for them alone
+		open, org = append([]string{org}, open...), ""
 	}
 	for _, c := range [...]string{TaskChannel(e.Task), UserChannel(t.UserID), org} {
 		if c != "" {
@@ -50,7 +54,9 @@ func Route(e events.Event, t Snapshot) []Message {
 		}
 	}
 	for _, c := range open {
-		msgs = append(msgs, Message{Channel: c, Event: s.name, Data: public, Fallback: lastPublic})
+		if c != "" {
+			msgs = append(msgs, Message{Channel: c, Event: s.name, Data: public, Fallback: lastPublic})
+		}
 	}
 	return msgs
 }

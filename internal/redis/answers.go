@@ -5,8 +5,11 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -127,11 +130,58 @@ func fields(t *llm.Tally) map[string]*int64 {
 // Append implements llm.VectorStore: a stream for each tenant, whose ids are the cursors.
 func (a *Answers) Append(ctx context.Context, tenant string, v llm.Vector, ttl time.Duration) error {
 	key := cacheKey(tenant, "vectors")
+	var going []redis.XMessage
+	if v.Sole {
+		var err error
+		if going, err = a.going(ctx, key); err != nil {
+			return a.client.fault(ctx, "make room for a vector in redis", err)
+		}
+	}
 	pipe := a.client.rdb.Pipeline()
+	for _, e := range going {
+		pipe.Unlink(ctx, cacheKey(tenant, fmt.Sprint("answer:", e.Values["key"])))
+	}
 	pipe.XAdd(ctx, &redis.XAddArgs{Stream: key, MaxLen: llm.MaxVectors, Values: []any{"space", v.Space, "key", v.Key, "texts", len(v.Values), "values", pack(v.Values)}})
 	pipe.PExpire(ctx, key, ttl)
 	_, err := pipe.Exec(ctx)
 	return a.client.fault(ctx, "add a vector in redis", err)
+}
+
+// Forget deletes the answers of a tenant, and what leads to them. Its tally stays. It looks at all keys, a page at a time: it is for what
+// happens seldom.
+func (a *Answers) Forget(ctx context.Context, tenant string) error {
+	for cursor := uint64(0); ; {
+		keys, next, err := a.client.rdb.Scan(ctx, cursor, "{cache:*", scanned).Result()
+		if err != nil {
+			return a.client.fault(ctx, "look for answers in redis", err)
+		}
+		keys = slices.DeleteFunc(keys, func(key string) bool {
+			return !strings.HasPrefix(key, cacheKey(tenant, "answer:")) && key != cacheKey(tenant, "vectors")
+		})
+		if len(keys) > 0 {
+			if err := a.client.rdb.Unlink(ctx, keys...).Err(); err != nil {
+				return a.client.fault(ctx, "delete answers in redis", err)
+			}
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+// scanned is about how many keys one step of Forget looks at.
+const scanned = 500
+
+// maxGoing bounds how many answers are deleted at a time: one goes for one that comes, more where processes raced.
+const maxGoing = 4
+
+// going returns the oldest entries of a full list, which the next one pushes out.
+func (a *Answers) going(ctx context.Context, key string) ([]redis.XMessage, error) {
+	n, err := a.client.rdb.XLen(ctx, key).Result()
+	if err != nil || n < llm.MaxVectors {
+		return nil, err
+	}
+	return a.client.rdb.XRangeN(ctx, key, "-", "+", min(n-llm.MaxVectors+1, maxGoing)).Result()
 }
 
 // page is how many vectors one call reads: a call has Config.Timeout, and a vector may have 12 KiB.

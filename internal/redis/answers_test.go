@@ -1,6 +1,8 @@
 package redis_test
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -44,5 +46,38 @@ func TestAnswers_FailFastWithoutRedis(t *testing.T) {
 	}
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("that took %v", took)
+	}
+}
+
+// What a tenant's cache holds can be deleted whole, others' stays, and so does what was counted.
+func TestAnswers_ForgetATenant(t *testing.T) {
+	t.Parallel()
+	store := redis.NewAnswers(open(t, redistest.Start(t).URL))
+	for _, tenant := range []string{"school", "school2"} {
+		for n := range 1200 {
+			if err := store.Keep(t.Context(), tenant, fmt.Sprint(n), llm.Answer{Text: "of ada"}, time.Minute); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := store.Append(t.Context(), tenant, llm.Vector{Space: "s", Key: "1", Values: [][]float32{{1}}}, time.Minute)
+		if err = errors.Join(err, store.Count(t.Context(), tenant, llm.Tally{Exact: 1})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := store.Forget(t.Context(), "school"); err != nil {
+		t.Fatal(err)
+	}
+	for tenant, there := range map[string]bool{"school": false, "school2": true} {
+		for n := range 1200 {
+			if _, found, err := store.Answer(t.Context(), tenant, fmt.Sprint(n)); err != nil || found != there {
+				t.Fatalf("%s of %s: %v, %v", fmt.Sprint(n), tenant, found, err)
+			}
+		}
+		if all, _, err := store.Since(t.Context(), tenant, ""); err != nil || len(all) > 0 != there {
+			t.Errorf("%s has %d entries, %v", tenant, len(all), err)
+		}
+		if got, err := store.Tally(t.Context(), tenant); err != nil || got.Exact != 1 {
+			t.Errorf("%s counted %+v, %v", tenant, got, err)
+		}
 	}
 }

@@ -26,6 +26,7 @@ func Run(t *testing.T, open func(t testing.TB) Store) {
 	for name, check := range map[string]func(*testing.T, Store){
 		"KeepsAnswersApart": keepsAnswersApart, "ForgetsInTime": forgetsInTime, "LeasesToOne": leasesToOne, "LeasesEnd": leasesEnd,
 		"CountsEverything": countsEverything, "ListsWhatIsNew": listsWhatIsNew, "BoundsTheList": boundsTheList,
+		"DeletesWhatNothingLeadsTo": deletesWhatNothingLeadsTo,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -176,6 +177,23 @@ func boundsTheList(t *testing.T, s Store) {
 	}
 	if more, _, err := s.Since(t.Context(), "a", cursor); err != nil || len(more) > 0 {
 		t.Errorf("behind the end there are %d (%v)", len(more), err)
+	}
+}
+
+func deletesWhatNothingLeadsTo(t *testing.T, s Store) {
+	for n := range llm.MaxVectors + 2 {
+		for _, tenant := range []string{"a", "b"} {
+			v := vector(n)
+			v.Sole = tenant == "a"
+			if n < 3 {
+				ok(t, s.Keep(t.Context(), tenant, v.Key, answer("one"), time.Minute))
+			}
+			ok(t, s.Append(t.Context(), tenant, v, time.Minute))
+		}
+	}
+	for n, want := range []string{"", "", "one"} {
+		kept(t, s, "a", fmt.Sprint(n), want)
+		kept(t, s, "b", fmt.Sprint(n), "one") // which something else may lead to
 	}
 }
 

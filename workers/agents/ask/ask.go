@@ -116,9 +116,9 @@ func wait(err error) error {
 	return err
 }
 
-// caller says for whom a call is made.
+// caller says for whom a call is made. What is private is kept in no cache, where it would outlive what its user deletes.
 func caller(t task.Task) llm.Caller {
-	c := llm.Caller{Tenant: t.Tenant, User: t.UserID, Task: t.ID, Names: t.Names, NoCache: t.NoCache}
+	c := llm.Caller{Tenant: t.Tenant, User: t.UserID, Task: t.ID, Names: t.Names, NoCache: t.NoCache || t.Private}
 	if t.Origin != nil {
 		c.Workflow = t.Origin.Workflow
 	}

@@ -12,3 +12,6 @@ func WithoutSafety(t *testing.T) {
 	safety = func(string, any, []string) []fault.Detail { return nil }
 	t.Cleanup(func() { safety = on })
 }
+
+// CallerOf is for whom the calls of a task are made.
+var CallerOf = caller

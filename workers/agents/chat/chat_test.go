@@ -323,3 +323,20 @@ func dieInBetween(t *testing.T, d *desk) {
 		t.Error(steps)
 	}
 }
+
+// A turn that an admin has dispatched anew, and whose model now looks first, starts no further tasks: its keys are those of three.
+func TestChat_ATurnThatIsReplayedStartsNoMoreThanThree(t *testing.T) {
+	t.Parallel()
+	d := newDesk()
+	submits := []llm.ToolCall{call("1", "submit_task", quizOrder), call("2", "submit_task", quizOrder), call("3", "submit_task", quizOrder)}
+	for _, calls := range [][]llm.ToolCall{submits, append([]llm.ToolCall{call("0", "list_kinds", `{}`)}, submits...)} {
+		work(t, &model{replies: []llm.Response{{Calls: calls}, {Text: "Done."}}}, d, message("three quizzes", "quiz"))
+	}
+	keys := map[string]int{} // but for the turn's id, which a replay does not change
+	for _, o := range d.orders {
+		keys[strings.TrimPrefix(o.Key, turns.KeyPrefix+o.Turn.ID)]++
+	}
+	if fmt.Sprint(keys) != "map[:1:2 :2:2 :3:2]" {
+		t.Errorf("%v", keys)
+	}
+}

@@ -164,7 +164,8 @@ func (t *turn) submit(ctx context.Context, a arguments) (called, error) {
 		return c, err
 	}
 	own := t.run.Task()
-	id, err := t.cfg.Submitter.Submit(ctx, Order{Turn: own, Key: fmt.Sprintf("%s%s:%d", turns.KeyPrefix, own.ID, a.n), Kind: a.Kind, Input: a.Input})
+	// The keys are as many as the tasks that a turn may start, also when it is dispatched anew and the model thinks of others.
+	id, err := t.cfg.Submitter.Submit(ctx, Order{Turn: own, Key: fmt.Sprintf("%s%s:%d", turns.KeyPrefix, own.ID, started+1), Kind: a.Kind, Input: a.Input})
 	if err != nil {
 		return c, err
 	}
