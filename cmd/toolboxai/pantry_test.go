@@ -22,7 +22,7 @@ func TestPantry_IsBoundedAndApartFromAgents(t *testing.T) {
 	}
 	p := pantry{&caches{answers: local, index: index}}
 	agents := llm.Similar{Tenant: "school", Space: "agents", Texts: []string{"how plants grow in spring"}, Key: "k"}
-	for _, err := range []error{local.Keep(t.Context(), "school", "k", llm.Answer{Texts: []string{"of an agent"}}, time.Hour), index.Add(t.Context(), agents, llm.Answer{})} {
+	for _, err := range []error{local.Keep(t.Context(), "school", "k", llm.Answer{Text: "of an agent"}, time.Hour), index.Add(t.Context(), agents, llm.Answer{})} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,7 +32,7 @@ func TestPantry_IsBoundedAndApartFromAgents(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	store(agents.Text)
+	store(agents.Texts[0])
 	first, _, err := index.Search(t.Context(), agents)
 	if err != nil || first.Answer.Text != "of an agent" {
 		t.Errorf("%+v, %v", first, err)
@@ -73,7 +73,7 @@ func TestCaches_ForgetATenantWhoseUserIsErased(t *testing.T) {
 	store := redis.NewAnswers(client)
 	names := []string{"school", pantryOf("school")}
 	for _, name := range append(names, "college") {
-		if err := store.Keep(t.Context(), name, "k", llm.Answer{Texts: []string{"about ada"}}, time.Hour); err != nil {
+		if err := store.Keep(t.Context(), name, "k", llm.Answer{Text: "about ada"}, time.Hour); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -186,7 +186,7 @@ func TestCached_EndsItsLeaseWhenTheClientPanics(t *testing.T) {
 			_, _, _ = llm.CompleteValid(ctx, c, about("how plants grow", 5), good)
 		}()
 		began := time.Now()
-		want(t, cached(t, model, store, nil), ctx, about("how plants grow", 5), "", 1) // another process
+		want(ctx, t, cached(t, model, store, nil), about("how plants grow", 5), "", 1) // another process
 		if took := time.Since(began); took > 0 {
 			t.Errorf("another process waited %v", took)
 		}
