@@ -139,8 +139,9 @@ func TestBudget_IsNotOverspentByManyAtOnce(t *testing.T) {
 	const limit = 200_000
 	synctest.Test(t, func(t *testing.T) {
 		total := spenders(t, localMeter(t, llm.LocalConfig{}), limit/1e6)
-		// A guess is at least half of what a call can cost here, $0.008; what is above it is the error of the guess.
-		if total > limit+8_000 || total < limit*8/10 {
+		// A guess is at least half of what a call can cost here, $0.008; what is above it is the error of the guesses of the calls that end last,
+		// of which few err by so much.
+		if total > limit*21/20 || total < limit*8/10 {
 			t.Errorf("%d of %d spent", total, limit)
 		}
 	})
