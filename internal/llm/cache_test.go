@@ -93,7 +93,7 @@ func about(topic string, questions int) llm.Request {
 
 func good(string) []fault.Detail { return nil }
 
-func want(t *testing.T, c llm.Client, ctx context.Context, req llm.Request, cache string, rounds int) llm.Response {
+func want(t *testing.T, c llm.Client, ctx context.Context, req llm.Request, cache string, rounds int) llm.Response { //nolint:revive // t is first in every test
 	t.Helper()
 	resp, n, err := llm.CompleteValid(ctx, c, req, good)
 	if err != nil {

@@ -2,6 +2,7 @@ package llm
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -134,7 +135,7 @@ func (s *Semantic) current(ctx context.Context, tenant string) ([]Vector, error)
 		return nil, err
 	}
 	if len(fresh) > 0 {
-		all := append(c.entries[:len(c.entries):len(c.entries)], fresh...)
+		all := slices.Concat(c.entries, fresh)
 		c.entries = all[max(len(all)-MaxVectors, 0):]
 	}
 	c.cursor = cursor
