@@ -184,15 +184,12 @@ func TestMCP_OfficialClientLivesATasksLife(t *testing.T) {
 	go func() {
 		k.next(id, events.Started{Attempt: 1, Dispatch: 1, Worker: "w1"})
 		k.report(id, 50)
-		<-notes // started, or half-way
+		<-notes // started, or half-way: without one the task does not end
 		k.complete(id, 1)
 	}()
 	watched := call("watch_task", map[string]any{"id": id, "timeout_seconds": 50}, "mine")
 	if task := watched["task"].(map[string]any); watched["finished"] != true || task["state"] != "completed" {
 		t.Errorf("watched %v", watched)
-	}
-	if len(notes) == 0 {
-		t.Error("nothing was told on the way")
 	}
 	result, err := session.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: "task://" + id + "/result"})
 	if err != nil || result.Contents[0].Text != `{"questions":[]}` || result.Contents[0].MIMEType != "application/json" {

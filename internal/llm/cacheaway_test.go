@@ -192,3 +192,21 @@ func TestCached_EndsItsLeaseWhenTheClientPanics(t *testing.T) {
 		}
 	})
 }
+
+// Somebody whom no directory knows is not mistaken for somebody else: an answer that is about the one is not the other's, however alike the rest is.
+func TestCached_MistakesNobodyForAnother(t *testing.T) {
+	t.Parallel()
+	store := llm.NewLocalAnswers()
+	index, err := llm.NewSemantic(llm.SemanticConfig{Embedder: llm.OfflineEmbedder{}, Vectors: store, Answers: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := cached(t, always("answer"), store, index)
+	wish := func(name, end string) llm.Request {
+		return about("write a short and friendly lesson on how plants make their food from light and water and air, for a pupil called "+name+
+			" who reads slowly and likes pictures, with simple words and a drawing to colour at the end of each part, and a song to sing together"+end, 5)
+	}
+	want(of(t, "a"), t, c, wish("Tim", ""), "", 1)
+	want(of(t, "a"), t, c, wish("Tom", ""), "", 1)
+	want(of(t, "a"), t, c, wish("Tim", " please"), llm.CacheSemantic, 0) // the control: they are near enough
+}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // exactKey stands for a request to a model: two requests have the same one when the model is told the same, is asked for the same form, and
@@ -39,7 +40,7 @@ const (
 )
 
 // semanticKey splits a request into its prose, whose meaning is compared text by text, and the rest, which must be equal: the model, the
-// prompt's version, and all of the input that is no prose, with the numbers and the negations of the prose. (Embeddings put "up to 10"
+// prompt's version, and all of the input that is no prose, with the numbers, the negations and the names of the prose. (Embeddings put "up to 10"
 // next to "up to 100", and "with" next to "without".) Prose is looked for in what was submitted, the input's field "request" where it has
 // one: what earlier steps wrote must be equal, and is, where their answers came from the cache. It returns false for an input without
 // prose, or with more than an entry holds.
@@ -58,7 +59,7 @@ func semanticKey(m Model, req Request) (space string, texts []string, ok bool) {
 		return "", nil, false
 	}
 	h := sha256.New()
-	write(h, "semantic/1", m.String(), req.Purpose, req.Version, req.System, string(req.Schema), string(rest), fmt.Sprint(req.MaxTokens), fmt.Sprint(req.Temperature))
+	write(h, "semantic/2", m.String(), req.Purpose, req.Version, req.System, string(req.Schema), string(rest), fmt.Sprint(req.MaxTokens), fmt.Sprint(req.Temperature))
 	for _, text := range texts {
 		write(h, strict(text)...)
 		write(h, "")
@@ -98,15 +99,26 @@ func withoutProse(v any, prose *[]string) any {
 // turning words change a meaning while an embedding hardly moves.
 const turning = " no not never none without except but only instead before after more less least most minimum maximum kein keine nicht ohne sans pas sin no nunca "
 
-// strict returns the words of a text that must be the same, in their order: those with digits, and turning words.
+// strict returns the words of a text that must be the same, in their order: those with digits, turning words, and those with a capital that begin
+// no sentence. Among these are the names of people whom no directory knows: what was written about the one is not for the other.
 func strict(text string) []string {
 	var out []string
-	for _, word := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '.' && r != '-' && r != '+'
+	begins := true // a sentence, or a text
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(".-+!?\n", r)
 	}) {
-		word = strings.Trim(word, ".")
-		if strings.ContainsFunc(word, unicode.IsDigit) || strings.Contains(turning, " "+word+" ") {
-			out = append(out, word)
+		for part := range strings.SplitAfterSeq(word, "\n") {
+			bare := strings.Trim(part, ".!?\n")
+			if bare == "" {
+				begins = begins || part != ""
+				continue
+			}
+			first, _ := utf8.DecodeRuneInString(bare)
+			low := strings.ToLower(bare)
+			if strings.ContainsFunc(bare, unicode.IsDigit) || strings.Contains(turning, " "+low+" ") || unicode.IsUpper(first) && !begins {
+				out = append(out, low)
+			}
+			begins = strings.ContainsAny(part[len(part)-1:], ".!?\n")
 		}
 	}
 	return out
