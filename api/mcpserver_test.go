@@ -174,11 +174,11 @@ func TestMCP_OfficialClientLivesATasksLife(t *testing.T) {
 	if err := json.Unmarshal([]byte(quizInput), &input); err != nil {
 		t.Fatal(err)
 	}
-	submit := map[string]any{"kind": "generate_quiz", "input": input, "priority": "critical", "labels": map[string]any{"class": "7b"}, "idempotency_key": "once"}
+	submit := map[string]any{"kind": "generate_quiz", "input": input, "priority": "critical", "labels": map[string]any{"class": "7b"}, "cache": false, "idempotency_key": "once"}
 	made := call("submit_task", submit, nil)["task"].(map[string]any)
 	again := call("submit_task", submit, nil)["task"].(map[string]any)
 	id := made["task_id"].(string)
-	if again["task_id"] != id || made["priority"] != "high" || made["kind"] != "quiz" {
+	if again["task_id"] != id || made["priority"] != "high" || made["kind"] != "quiz" || made["no_cache"] != true {
 		t.Errorf("submitted %v, again %v", made, again)
 	}
 	go func() {

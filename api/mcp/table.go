@@ -81,6 +81,7 @@ func tools() []tool {
 				{name: "input", required: true, schema: schemaInput},
 				{name: "priority", schema: `{"type":"string","enum":["low","normal","high","urgent","critical"]}`},
 				{name: "labels", schema: `{"type":"object","maxProperties":16,"additionalProperties":{"type":"string","maxLength":63},"description":"To find the task by."}`},
+				{name: "cache", schema: `{"type":"boolean","description":"false: models answer for this task alone, nothing comes from a cache."}`},
 				{name: "idempotency_key", at: inHeader, as: "Idempotency-Key", schema: `{"type":"string","minLength":1,"maxLength":255,"pattern":"^[ -~]*$"}`},
 			},
 		},

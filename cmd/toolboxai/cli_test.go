@@ -77,6 +77,10 @@ func TestCommands_WorkADeadLetterFromEndToEnd(t *testing.T) {
 	s.expect(exitFailed, []string{"input.num_questions"}, "tasks", "submit", "quiz", "--input", `{"subject":"Art","objectives":["x"],"num_questions":999}`)
 	s.expect(exitFailed, []string{"the kinds are code_review, content, quiz, roblox_analytics, roblox_asset, roblox_testing, script, terrain"}, "tasks", "submit", "essay", "--input", "{}")
 	s.expect(exitUsage, []string{"expected"}, "tasks", "submit")
+	s.expect(exitOK, []string{`"no_cache": true`}, "tasks", "submit", "quiz", "--no-cache", "--json", "--input", input)
+	if out := s.expect(exitOK, []string{"queued"}, "tasks", "submit", "quiz", "--json", "--input", input); strings.Contains(out, "no_cache") {
+		t.Errorf("without --no-cache: %s", out)
+	}
 }
 
 func TestCommands_RefuseFlagsThatWouldDoMoreThanWasMeant(t *testing.T) {
@@ -184,6 +188,8 @@ func TestCommands_RolesSayWhatTheyLack(t *testing.T) {
 		{nil, "token", "JWT_SECRET_KEY is not set"},
 		{[]string{"LLM_PROVIDER=openai"}, "dev", "OPENAI_"},
 		{[]string{"LLM_PROVIDER=offline", "LLM_KINDS=essay=@0.3"}, "dev", `LLM_KINDS there is no kind "essay"`},
+		{[]string{"LLM_PROVIDER=offline", "EMBEDDING_MODEL=foo"}, "dev", `EMBEDDING_MODEL is "foo"`},
+		{[]string{`MCP_SERVERS=[{"name":"m","url":"https://mcp.example.org","tools":["a"],"kinds":["essay"]}]`}, "dev", `MCP_SERVERS server "m": there is no kind "essay"`},
 		{[]string{"LLM_PROVIDER=offline", "LLM_KINDS=quiz=@0.3"}, "dev", "LLM_KINDS is set, and the offline composer serves"},
 		{[]string{"LLM_PROVIDER=offline", "EMBEDDING_MODEL=anthropic/claude"}, "dev", "EMBEDDING_MODEL names anthropic"},
 		{[]string{"ALLOWED_ORIGINS=example.org"}, "api", "ALLOWED_ORIGINS"},

@@ -38,6 +38,9 @@ func (c *devCommand) Run(ctx context.Context) (err error) {
 		return err
 	}
 	model, err := llm.Select(ctx, cfg.models())
+	if err == nil {
+		err = cfg.checkModels()
+	}
 	if err != nil {
 		return &usageError{err}
 	}

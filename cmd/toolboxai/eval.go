@@ -10,6 +10,7 @@ import (
 
 	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/llm"
+	"github.com/toolboxai/orchestrator/internal/llm/composer"
 	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/workers/agents"
 	"github.com/toolboxai/orchestrator/workers/agents/eval"
@@ -63,6 +64,9 @@ func (c *evalCommand) Run(ctx context.Context) error {
 	if len(versions) == 0 {
 		versions = []int{0}
 	}
+	if err := c.check(chosen, models, versions); err != nil {
+		return err
+	}
 	var done evaluation
 	purse := eval.NewPurse(c.MaxUSD)
 	for _, kind := range chosen {
@@ -94,6 +98,20 @@ func (c *evalCommand) Run(ctx context.Context) error {
 	return c.judge(done.Reports)
 }
 
+// check refuses what could not be run to its end before a model is asked and paid.
+func (c *evalCommand) check(kinds []string, models []llm.Client, versions []int) error {
+	for _, kind := range kinds {
+		for _, version := range versions {
+			if err := eval.Check(c.of(kind, models[0], version, eval.NewPurse(0))); fault.Is(err, fault.Invalid) {
+				return &usageError{err}
+			} else if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (c *evalCommand) of(kind string, client llm.Client, version int, purse *eval.Purse) eval.Config {
 	return eval.Config{
 		Open: agents.All, Kind: kind, Client: client, Version: version, Cases: c.Cases, Repeat: c.Repeat, Concurrency: c.Concurrency,
@@ -103,10 +121,11 @@ func (c *evalCommand) of(kind string, client llm.Client, version int, purse *eva
 
 // kinds returns the names of the kinds to evaluate.
 func (c *evalCommand) kinds() ([]string, error) {
-	all, err := kinds()
+	rated, err := agents.All(composer.New()) // the chat is none of them: it has no evaluation set
 	if err != nil {
 		return nil, err
 	}
+	all := kindsOf(rated)
 	if c.Kind == "all" {
 		return names(all), nil
 	}

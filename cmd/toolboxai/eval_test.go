@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/toolboxai/orchestrator/internal/llm"
 	"github.com/toolboxai/orchestrator/internal/llm/composer"
 	"github.com/toolboxai/orchestrator/internal/llm/llmtest"
 	"github.com/toolboxai/orchestrator/workers/agents"
@@ -31,6 +32,9 @@ func TestEval_RatesTheComposerWhereThereIsNoModel(t *testing.T) {
 		{"all --cases injection", exitUsage, []string{`has no case "injection"`}},
 		{"essay", exitUsage, []string{"the kinds are"}},
 		{"quiz --prompt-version 99", exitUsage, []string{"there is no quiz/99"}},
+		{"all --cases one-line --model offline", exitUsage, []string{`kind content has no case "one-line"`}},
+		{"quiz --prompt-version 1 --prompt-version 99", exitUsage, []string{"there is no quiz/99"}},
+		{"chat", exitUsage, []string{"the kinds are"}},
 		{"quiz --min-passed 2", exitUsage, []string{"--min-passed"}},
 		{"quiz --repeat 1000", exitUsage, []string{"repeat"}},
 		{"quiz --model nobody/x", exitUsage, []string{"--model nobody/x: "}},
@@ -48,6 +52,31 @@ func TestEval_RatesTheComposerWhereThereIsNoModel(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The chat is served as a kind and has no evaluation set: all leaves it out.
+func TestEval_AllAreTheKindsWithASet(t *testing.T) {
+	t.Parallel()
+	got, err := (&evalCommand{Kind: "all"}).kinds()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &evalCommand{}
+	if err := c.check(got, []llm.Client{composer.New()}, []int{0}); err != nil || len(got) != 8 {
+		t.Errorf("the kinds are %v: %v", got, err)
+	}
+	if err := c.check([]string{"chat"}, []llm.Client{composer.New()}, []int{0}); err == nil {
+		t.Error("a kind without a set passes the check")
+	}
+}
+
+// A version that there is not is refused before one that there is has been paid for.
+func TestEval_ChecksAllVersionsFirst(t *testing.T) {
+	t.Parallel()
+	out, code := evaluate(t, []string{"LLM_PROVIDER=offline"}, "quiz", "--prompt-version", "1", "--prompt-version", "99", "--cases", "blanks")
+	if code != exitUsage || strings.Contains(out, "completed in") {
+		t.Errorf("exit %d\n%s", code, out)
 	}
 }
 

@@ -69,7 +69,7 @@ func run(args []string) int {
 	code := -1
 	parser, err := kong.New(&commands{},
 		kong.Name("toolboxai"),
-		kong.Description("Agents that write lessons, quizzes, terrain and scripts for classrooms.\n\nStart with: toolboxai dev"),
+		kong.Description("Agents that write lessons, quizzes, terrain, scripts, reviews, tests and analyses for classrooms.\n\nStart with: toolboxai dev"),
 		kong.UsageOnError(),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),

@@ -43,13 +43,20 @@ func printTask(t task.Task) error {
 		row("finished", fmt.Sprintf("%s (after %s)", t.FinishedAt.Local().Format(time.DateTime), t.FinishedAt.Sub(t.CreatedAt).Round(time.Millisecond)))
 	}
 	if t.Provenance != nil {
-		row("by", t.Provenance.GeneratedBy)
+		by := t.Provenance.GeneratedBy
+		if t.Provenance.CacheHit {
+			by += ", from a cache (" + t.Provenance.Cache + ")"
+		}
+		row("by", by)
 	}
 	if t.Usage != nil {
 		row("usage", fmt.Sprintf("%d calls, %d + %d tokens%s", t.Usage.Calls, t.Usage.InputTokens, t.Usage.OutputTokens, cost(t)))
 	}
 	if t.Failure != nil {
 		row("why", string(t.Failure.Cause)+": "+t.Failure.Error)
+	}
+	if t.NoCache {
+		row("cache", "off for this task")
 	}
 	if t.NextAt != nil {
 		row("next attempt", t.NextAt.Local().Format(time.DateTime))

@@ -217,10 +217,10 @@ func (s *system) work(ctx context.Context) error {
 			return &usageError{err}
 		}
 	}
-	own, err := s.cfg.modelKinds()
-	if err == nil {
-		_, err = llm.SelectEmbedder(s.cfg.models())
+	if err := s.cfg.checkModels(); err != nil {
+		return &usageError{err}
 	}
+	own, err := s.cfg.modelKinds()
 	if err != nil {
 		return &usageError{err}
 	}

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/toolboxai/orchestrator/internal/llm"
@@ -49,6 +52,33 @@ func (c Config) modelKinds() (llm.Kinds, error) {
 		return nil, err
 	}
 	return llm.ParseKinds(c.LLMKinds, names(all))
+}
+
+// checkModels says what is wrong with the models of single kinds, with that of embeddings, and with the kinds that tools are for.
+func (c Config) checkModels() error {
+	if _, err := c.modelKinds(); err != nil {
+		return err
+	}
+	if _, err := llm.SelectEmbedder(c.models()); err != nil {
+		return err
+	}
+	servers, _, err := c.mcpServers()
+	if err != nil {
+		return err
+	}
+	all, err := kinds()
+	if err != nil {
+		return err
+	}
+	known := names(all)
+	for _, server := range servers {
+		for _, kind := range server.Kinds {
+			if !slices.Contains(known, kind) {
+				return fmt.Errorf("MCP_SERVERS server %q: there is no kind %q, there are %s", server.Name, kind, strings.Join(known, ", "))
+			}
+		}
+	}
+	return nil
 }
 
 // topology returns how streams and consumers are to be.

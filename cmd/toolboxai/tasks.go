@@ -46,6 +46,7 @@ type submitCommand struct {
 	QueueTTL time.Duration     `name:"queue-ttl" help:"The task fails when no worker has begun it after this long."`
 	Timeout  time.Duration     `help:"Of one attempt."`
 	Cost     float64           `help:"Estimate, in seconds of work, for fairness between tenants."`
+	NoCache  bool              `help:"Models answer for this task alone; nothing comes from a cache."`
 	Wait     bool              `help:"Follow the task; exit with 1 when it does not complete." short:"w"`
 }
 
@@ -74,6 +75,9 @@ func (c *submitCommand) Run(ctx context.Context) error {
 	}
 	if c.Cost != 0 {
 		body["cost"] = c.Cost
+	}
+	if c.NoCache {
+		body["cache"] = false
 	}
 	header := map[string]string{}
 	if c.Key != "" {

@@ -79,6 +79,12 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	return r.report(outcomes), context.Cause(ctx)
 }
 
+// Check returns the error that Run would begin with: a fault of kind Invalid for a kind, version or case that there is not. It asks no model.
+func Check(cfg Config) error {
+	_, err := newRun(&cfg)
+	return err
+}
+
 // run is one Run of a set.
 type run struct {
 	cfg     *Config
