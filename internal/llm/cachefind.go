@@ -87,7 +87,7 @@ func (c *Cached) alike(ctx context.Context, q question) (Answer, bool) {
 	found, ok, err := c.semantic.Search(bounded, *q.similar)
 	c.indexAway.note(ctx, err)
 	if err != nil {
-		c.log.DebugContext(ctx, "the semantic cache does not answer", "error", err)
+		c.log.WarnContext(ctx, "the semantic cache does not answer", "error", err)
 	}
 	age := time.Since(found.Answer.At) // a copy lives no longer than what it is of
 	if !ok || err != nil || age >= c.ttl || !c.take(q, found.Answer) {

@@ -244,5 +244,5 @@ func dot(a, b []float32) float64 {
 	for i, x := range a {
 		sum += x * b[i]
 	}
-	return float64(sum)
+	return min(float64(sum), 1) // but for what rounding adds
 }
