@@ -29,6 +29,7 @@ func TestEval_RatesTheComposerWhereThereIsNoModel(t *testing.T) {
 		{"review --cases loadstring,clean-module", exitOK, []string{"code_review by offline/composer-1", "\nclean-module ", "2/2", "code_review/loadstring: completed in "}},
 		{"code_review --min-score 1 --cases javascript-eval", exitFailed, []string{"below what is wanted: 1 of 1 passed"}},
 		{"all --cases injection", exitUsage, []string{`has no case "injection"`}},
+		{"chat --cases thanks --min-score 0.5", exitOK, []string{"chat by offline/composer-1"}}, // its answers have no score
 		{"essay", exitUsage, []string{"the kinds are"}},
 		{"quiz --prompt-version 99", exitUsage, []string{"there is no quiz/99"}},
 		{"quiz --min-passed 2", exitUsage, []string{"--min-passed"}},
@@ -48,6 +49,24 @@ func TestEval_RatesTheComposerWhereThereIsNoModel(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The whole platform's kinds, those that no caller names too.
+func TestEval_RatesEveryKind(t *testing.T) {
+	t.Parallel()
+	all, err := kinds()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, code := evaluate(t, []string{"LLM_PROVIDER=offline"}, "all", "--min-score", "0.5")
+	if code != exitOK {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	for _, k := range all {
+		if !strings.Contains(out, k.Name+" by offline/composer-1") {
+			t.Errorf("nothing of %s", k.Name)
+		}
 	}
 }
 
