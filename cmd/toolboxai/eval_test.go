@@ -31,6 +31,7 @@ func TestEval_RatesTheComposerWhereThereIsNoModel(t *testing.T) {
 		{"all --cases injection", exitUsage, []string{`has no case "injection"`}},
 		{"chat --cases thanks --min-score 0.5", exitOK, []string{"chat by offline/composer-1"}}, // its answers have no score
 		{"essay", exitUsage, []string{"the kinds are"}},
+		{"quiz --prompt-version 1 --prompt-version 2 --cases fractions", exitOK, []string{"  a: offline/composer-1, quiz/1\n  b: offline/composer-1, quiz/2\n", "Equal: 1."}},
 		{"quiz --prompt-version 99", exitUsage, []string{"there is no quiz/99"}},
 		{"quiz --min-passed 2", exitUsage, []string{"--min-passed"}},
 		{"quiz --repeat 1000", exitUsage, []string{"repeat"}},
