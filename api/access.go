@@ -39,18 +39,19 @@ func access() map[string]auth.Rule {
 func accessToTasks() map[string]auth.Rule {
 	const own, shared, tenant = auth.Own, auth.Shared, auth.Tenant
 	return map[string]auth.Rule{
-		"SubmitTask":    {Admin: tenant, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
-		"SubmitBatch":   {Admin: tenant, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
-		"ListTasks":     {Admin: tenant, Teacher: tenant, Student: shared, Parent: shared, Scope: auth.TasksRead, Group: groupRead},
-		"GetTask":       {Admin: tenant, Teacher: tenant, Student: shared, Parent: shared, Scope: auth.TasksRead, Group: groupRead},
-		"GetTaskEvents": {Admin: tenant, Teacher: tenant, Student: shared, Parent: shared, Scope: auth.TasksRead, Group: groupStream},
-		"ExplainTask":   {Admin: tenant, Teacher: tenant, Student: shared, Parent: shared, Scope: auth.TasksRead, Group: groupRead},
-		"GetTaskPage":   {Admin: tenant, Teacher: tenant, Student: shared, Parent: shared, Scope: auth.ContentRead, Group: groupRead},
-		"CancelTask":    {Admin: tenant, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
-		"CancelTasks":   {Admin: tenant, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
-		"SignalTask":    {Admin: tenant, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
-		"ListAgents":    {Admin: tenant, Teacher: tenant, Student: tenant, Parent: tenant, Scope: auth.TasksRead, Group: groupRead},
-		"GetAgent":      {Admin: tenant, Teacher: tenant, Student: tenant, Parent: tenant, Scope: auth.TasksRead, Group: groupRead},
+		"SubmitTask":     {Admin: tenant, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
+		"SubmitBatch":    {Admin: tenant, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
+		"ListTasks":      {Admin: tenant, Teacher: tenant, Student: shared, Parent: shared, Scope: auth.TasksRead, Group: groupRead},
+		"GetTask":        {Admin: tenant, Teacher: tenant, Student: shared, Parent: shared, Scope: auth.TasksRead, Group: groupRead},
+		"GetTaskEvents":  {Admin: tenant, Teacher: tenant, Student: shared, Parent: shared, Scope: auth.TasksRead, Group: groupStream},
+		"ExplainTask":    {Admin: tenant, Teacher: tenant, Student: shared, Parent: shared, Scope: auth.TasksRead, Group: groupRead},
+		"GetTaskPage":    {Admin: tenant, Teacher: tenant, Student: shared, Parent: shared, Scope: auth.ContentRead, Group: groupRead},
+		"GetTaskPreview": {Admin: tenant, Teacher: tenant, Student: shared, Parent: shared, Scope: auth.TasksRead, Group: groupRead},
+		"CancelTask":     {Admin: tenant, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
+		"CancelTasks":    {Admin: tenant, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
+		"SignalTask":     {Admin: tenant, Teacher: own, Scope: auth.TasksWrite, Group: groupWrite},
+		"ListAgents":     {Admin: tenant, Teacher: tenant, Student: tenant, Parent: tenant, Scope: auth.TasksRead, Group: groupRead},
+		"GetAgent":       {Admin: tenant, Teacher: tenant, Student: tenant, Parent: tenant, Scope: auth.TasksRead, Group: groupRead},
 	}
 }
 

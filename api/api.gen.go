@@ -1897,6 +1897,12 @@ type GetTaskEventsParams struct {
 	LastEventID string `json:"Last-Event-ID,omitempty"`
 }
 
+// GetTaskPreviewParams defines parameters for GetTaskPreview.
+type GetTaskPreviewParams struct {
+	// IfNoneMatch The `ETag` of the picture that the client has. 304 when it is this one.
+	IfNoneMatch string `json:"If-None-Match,omitempty"`
+}
+
 // ListTenantsParams defines parameters for ListTenants.
 type ListTenantsParams struct {
 	State string `form:"state,omitempty" json:"state,omitempty"`
@@ -2463,6 +2469,9 @@ type ServerInterface interface {
 	// GetTaskPage Show a lesson as a page
 	// (GET /tasks/{id}/html)
 	GetTaskPage(ctx echo.Context, id TaskID) error
+	// GetTaskPreview Show a terrain as a picture
+	// (GET /tasks/{id}/preview/{view})
+	GetTaskPreview(ctx echo.Context, id TaskID, view string, params GetTaskPreviewParams) error
 	// SignalTask Tell a task that something happened
 	// (POST /tasks/{id}/signals/{name})
 	SignalTask(ctx echo.Context, id TaskID, name string) error
@@ -4709,6 +4718,50 @@ func (w *ServerInterfaceWrapper) GetTaskPage(ctx echo.Context) error {
 	return err
 }
 
+// GetTaskPreview converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTaskPreview(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id TaskID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "view" -------------
+	var view string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "view", ctx.Param("view"), &view, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter view: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetTaskPreviewParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTaskPreview(ctx, id, view, params)
+	return err
+}
+
 // SignalTask converts echo context to params.
 func (w *ServerInterfaceWrapper) SignalTask(ctx echo.Context) error {
 	var err error
@@ -5415,6 +5468,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/tasks/:id", wrapper.GetTask, options.OperationMiddlewares["GetTask"]...)
 	router.GET(options.BaseURL+"/tasks/:id/explain", wrapper.ExplainTask, options.OperationMiddlewares["ExplainTask"]...)
 	router.GET(options.BaseURL+"/tasks/:id/html", wrapper.GetTaskPage, options.OperationMiddlewares["GetTaskPage"]...)
+	router.GET(options.BaseURL+"/tasks/:id/preview/:view", wrapper.GetTaskPreview, options.OperationMiddlewares["GetTaskPreview"]...)
 	router.POST(options.BaseURL+"/tasks/:id/signals/:name", wrapper.SignalTask, options.OperationMiddlewares["SignalTask"]...)
 	router.GET(options.BaseURL+"/tasks/:id/events", wrapper.GetTaskEvents, options.OperationMiddlewares["GetTaskEvents"]...)
 	router.GET(options.BaseURL+"/events", wrapper.GetEvents, options.OperationMiddlewares["GetEvents"]...)
@@ -10389,6 +10443,69 @@ func (response GetTaskPagedefaultJSONResponse) VisitGetTaskPageResponse(w http.R
 	return err
 }
 
+type GetTaskPreviewRequestObject struct {
+	ID     TaskID `json:"id"`
+	View   string `json:"view"`
+	Params GetTaskPreviewParams
+}
+
+type GetTaskPreviewResponseObject interface {
+	VisitGetTaskPreviewResponse(w http.ResponseWriter) error
+}
+
+type GetTaskPreview200ResponseHeaders struct {
+	CacheControl string
+	ETag         string
+}
+
+type GetTaskPreview200ImagePngResponse struct {
+	Body          io.Reader
+	Headers       GetTaskPreview200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetTaskPreview200ImagePngResponse) VisitGetTaskPreviewResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/png")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetTaskPreview304Response struct {
+}
+
+func (response GetTaskPreview304Response) VisitGetTaskPreviewResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetTaskPreviewdefaultJSONResponse struct {
+	Body       ProblemAnswer
+	StatusCode int
+}
+
+func (response GetTaskPreviewdefaultJSONResponse) VisitGetTaskPreviewResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type SignalTaskRequestObject struct {
 	ID   TaskID `json:"id"`
 	Name string `json:"name"`
@@ -12150,6 +12267,9 @@ type StrictServerInterface interface {
 	// GetTaskPage Show a lesson as a page
 	// (GET /tasks/{id}/html)
 	GetTaskPage(ctx context.Context, request GetTaskPageRequestObject) (GetTaskPageResponseObject, error)
+	// GetTaskPreview Show a terrain as a picture
+	// (GET /tasks/{id}/preview/{view})
+	GetTaskPreview(ctx context.Context, request GetTaskPreviewRequestObject) (GetTaskPreviewResponseObject, error)
 	// SignalTask Tell a task that something happened
 	// (POST /tasks/{id}/signals/{name})
 	SignalTask(ctx context.Context, request SignalTaskRequestObject) (SignalTaskResponseObject, error)
@@ -16120,6 +16240,33 @@ func (sh *strictHandler) GetTaskPage(ctx echo.Context, id TaskID) error {
 		return err
 	} else if validResponse, ok := response.(GetTaskPageResponseObject); ok {
 		return validResponse.VisitGetTaskPageResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetTaskPreview operation middleware
+func (sh *strictHandler) GetTaskPreview(ctx echo.Context, id TaskID, view string, params GetTaskPreviewParams) error {
+	var request GetTaskPreviewRequestObject
+
+	request.ID = id
+	request.View = view
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTaskPreview(ctx.Request().Context(), request.(GetTaskPreviewRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTaskPreview")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetTaskPreviewResponseObject); ok {
+		return validResponse.VisitGetTaskPreviewResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -113,6 +113,13 @@ func lessonKind() task.Kind {
 	}
 }
 
+// terrainKind is a kind whose results have pictures.
+func terrainKind() task.Kind {
+	k := lessonKind()
+	k.Name, k.Title, k.Routes = "terrain", "Terrain", []string{"/agents/terrain/generate"}
+	return k
+}
+
 // turnKind is the internal kind of turns of chats.
 func turnKind() task.Kind {
 	return task.Kind{
@@ -358,12 +365,20 @@ func (k *kit) submit() task.Task {
 // lesson completes a lesson of ada's, not over HTTP, and returns its task.
 func (k *kit) lesson(result string) task.Task {
 	k.t.Helper()
-	made, _, err := k.service.Submit(k.t.Context(), task.Submission{Tenant: "school", UserID: "ada", Kind: "content", Input: json.RawMessage(`{}`)})
+	return k.completed("content", events.Completed{Result: json.RawMessage(result)})
+}
+
+// completed completes a task of ada's, not over HTTP, and returns it as it was submitted.
+func (k *kit) completed(kind string, c events.Completed) task.Task {
+	k.t.Helper()
+	made, _, err := k.service.Submit(k.t.Context(), task.Submission{Tenant: "school", UserID: "ada", Kind: kind, Input: json.RawMessage(`{}`)})
 	if err != nil {
 		k.t.Fatal(err)
 	}
 	k.next(made.ID, events.Started{Attempt: 1, Dispatch: 1, Worker: "w1"})
-	k.next(made.ID, events.Completed{Attempt: 1, Result: json.RawMessage(result), Provenance: events.Provenance{GeneratedBy: "offline/composer-1", Provider: "offline", Model: "composer-1", Offline: true}})
+	c.Attempt = 1
+	c.Provenance = events.Provenance{GeneratedBy: "offline/composer-1", Provider: "offline", Model: "composer-1", Offline: true}
+	k.next(made.ID, c)
 	return made
 }
 

@@ -75,7 +75,7 @@ func expected(a *access, caller string) string {
 // matrixOperations are those of a server with kinds of all sorts.
 func matrixOperations(t *testing.T) []operation {
 	t.Helper()
-	return newKitOf(t, append(kinds(), lessonKind())).operations()
+	return newKitOf(t, append(kinds(), lessonKind(), terrainKind())).operations()
 }
 
 // matrix asks every operation as every caller, and returns what became of it, by operation in the order of operations.
@@ -100,15 +100,17 @@ type column struct {
 	*kit
 	caller string
 	bodies map[string]string // by method and path as it is asked
-	ids    [5]string         // what stands behind named
+	ids    [6]string         // what stands behind named
 }
 
 func newColumn(t *testing.T, caller string, change ...func(*api.Config)) *column {
 	t.Helper()
-	k := newKitOf(t, append(kinds(), lessonKind()), change...)
+	k := newKitOf(t, append(kinds(), lessonKind(), terrainKind()), change...)
 	id, dead := k.submit().ID, k.submit().ID
 	k.fail(dead, "bug")
-	c := &column{kit: k, caller: caller, bodies: map[string]string{}, ids: [5]string{id, dead, k.schedule().ID, k.campaign().ID, k.lesson(`{}`).ID}}
+	c := &column{kit: k, caller: caller, bodies: map[string]string{}, ids: [6]string{
+		id, dead, k.schedule().ID, k.campaign().ID, k.lesson(`{}`).ID, k.completed("terrain", places()).ID,
+	}}
 	for _, a := range guarded(c.ids[0], c.ids[1], c.ids[2], c.ids[3]) {
 		path, _, _ := strings.Cut(a.path, "?")
 		c.bodies[a.method+" "+path] = a.body
@@ -130,6 +132,8 @@ func (c *column) path(op operation) string {
 		switch {
 		case s == "{kind}":
 			segments[i] = "quiz"
+		case s == "{view}":
+			segments[i] = "top"
 		case s == "{name}":
 			segments[i] = "approved"
 		case strings.HasPrefix(s, "{"):
@@ -234,7 +238,7 @@ func wrong(operations []operation, rows map[string][]string) []string {
 
 // named are the parts of paths behind which column.ids stand.
 func named() []string {
-	return []string{"/tasks/{", "/dead-letters/{", "/schedules/{", "/campaigns/{", "/html"}
+	return []string{"/tasks/{", "/dead-letters/{", "/schedules/{", "/campaigns/{", "/html", "/preview/"}
 }
 
 func TestMatrix_DecidesAsTheDocumentAndTheGoldenFileSay(t *testing.T) {

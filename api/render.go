@@ -9,9 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/markdown"
-	"github.com/toolboxai/orchestrator/internal/task"
 )
 
 // lessonKind is the kind whose results are lessons.
@@ -36,11 +34,8 @@ func (s *Server) GetTaskPage(ctx context.Context, r GetTaskPageRequestObject) (G
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case t.Kind != lessonKind:
-		return nil, fault.New(fault.NotFound, "only tasks of kind %s have a page, and %s is a %s", lessonKind, t.ID, t.Kind)
-	case t.State != task.Completed:
-		return nil, fault.New(fault.Conflict, "the task is %s: it has a page once it is completed", t.State)
+	if err := showable(t, lessonKind, "a page"); err != nil {
+		return nil, err
 	}
 	var lesson markdown.Lesson
 	if err := json.Unmarshal(t.Result, &lesson); err != nil {

@@ -10,9 +10,8 @@ import (
 
 	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/llm"
-	"github.com/toolboxai/orchestrator/internal/llm/composer"
 	"github.com/toolboxai/orchestrator/internal/task"
-	"github.com/toolboxai/orchestrator/workers/agents"
+	"github.com/toolboxai/orchestrator/workers"
 	"github.com/toolboxai/orchestrator/workers/agents/eval"
 )
 
@@ -112,20 +111,22 @@ func (c *evalCommand) check(kinds []string, models []llm.Client, versions []int)
 	return nil
 }
 
+// everyAgent returns the agents of all kinds, internal ones too. A chat of theirs can start nothing.
+func everyAgent(client llm.Client) ([]workers.Agent, error) { return allAgents(client, nil) }
+
 func (c *evalCommand) of(kind string, client llm.Client, version int, purse *eval.Purse) eval.Config {
 	return eval.Config{
-		Open: agents.All, Kind: kind, Client: client, Version: version, Cases: c.Cases, Repeat: c.Repeat, Concurrency: c.Concurrency,
+		Open: everyAgent, Kind: kind, Client: client, Version: version, Cases: c.Cases, Repeat: c.Repeat, Concurrency: c.Concurrency,
 		Timeout: c.CaseTimeout, Purse: purse, Done: func(o eval.Outcome) { fmt.Fprintf(os.Stderr, "%s/%s\n", kind, o.Line()) },
 	}
 }
 
 // kinds returns the names of the kinds to evaluate.
 func (c *evalCommand) kinds() ([]string, error) {
-	rated, err := agents.All(composer.New()) // the chat is none of them: it has no evaluation set
+	all, err := kinds()
 	if err != nil {
 		return nil, err
 	}
-	all := kindsOf(rated)
 	if c.Kind == "all" {
 		return names(all), nil
 	}
@@ -134,6 +135,9 @@ func (c *evalCommand) kinds() ([]string, error) {
 		return nil, err
 	}
 	kind, err := catalog.Resolve(c.Kind)
+	if inner, no := catalog.Internal(c.Kind); no == nil {
+		kind, err = inner, nil
+	}
 	return []string{kind.Name}, err
 }
 
@@ -160,7 +164,8 @@ func (c *evalCommand) print(out io.Writer, done evaluation, kinds int) error {
 // judge says which reports are not good enough.
 func (c *evalCommand) judge(reports []eval.Report) error {
 	bad := slices.DeleteFunc(slices.Clone(reports), func(r eval.Report) bool {
-		return r.Total.PassedShare() >= c.MinPassed && (c.MinScore == 0 || r.Total.Score != nil && *r.Total.Score >= c.MinScore)
+		unscored := r.Total.Score == nil && r.Total.Completed > 0 // chats
+		return r.Total.PassedShare() >= c.MinPassed && (c.MinScore == 0 || unscored || r.Total.Score != nil && *r.Total.Score >= c.MinScore)
 	})
 	for _, r := range bad {
 		fmt.Fprintf(os.Stderr, "toolboxai: %s is below what is wanted: %s\n", r.Kind, r.Verdict())

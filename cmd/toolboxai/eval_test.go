@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/toolboxai/orchestrator/internal/llm"
 	"github.com/toolboxai/orchestrator/internal/llm/composer"
 	"github.com/toolboxai/orchestrator/internal/llm/llmtest"
 	"github.com/toolboxai/orchestrator/workers/agents"
@@ -30,11 +29,12 @@ func TestEval_RatesTheComposerWhereThereIsNoModel(t *testing.T) {
 		{"review --cases loadstring,clean-module", exitOK, []string{"code_review by offline/composer-1", "\nclean-module ", "2/2", "code_review/loadstring: completed in "}},
 		{"code_review --min-score 1 --cases javascript-eval", exitFailed, []string{"below what is wanted: 1 of 1 passed"}},
 		{"all --cases injection", exitUsage, []string{`has no case "injection"`}},
+		{"chat --cases thanks --min-score 0.5", exitOK, []string{"chat by offline/composer-1"}}, // its answers have no score
 		{"essay", exitUsage, []string{"the kinds are"}},
+		{"quiz --prompt-version 1 --prompt-version 2 --cases fractions", exitOK, []string{"  a: offline/composer-1, quiz/1\n  b: offline/composer-1, quiz/2\n", "Equal: 1."}},
 		{"quiz --prompt-version 99", exitUsage, []string{"there is no quiz/99"}},
 		{"all --cases one-line --model offline", exitUsage, []string{`kind content has no case "one-line"`}},
 		{"quiz --prompt-version 1 --prompt-version 99", exitUsage, []string{"there is no quiz/99"}},
-		{"chat", exitUsage, []string{"the kinds are"}},
 		{"quiz --min-passed 2", exitUsage, []string{"--min-passed"}},
 		{"quiz --repeat 1000", exitUsage, []string{"repeat"}},
 		{"quiz --model nobody/x", exitUsage, []string{"--model nobody/x: "}},
@@ -55,19 +55,21 @@ func TestEval_RatesTheComposerWhereThereIsNoModel(t *testing.T) {
 	}
 }
 
-// The chat is served as a kind and has no evaluation set: all leaves it out.
-func TestEval_AllAreTheKindsWithASet(t *testing.T) {
+// The whole platform's kinds, those that no caller names too.
+func TestEval_RatesEveryKind(t *testing.T) {
 	t.Parallel()
-	got, err := (&evalCommand{Kind: "all"}).kinds()
+	all, err := kinds()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &evalCommand{}
-	if err := c.check(got, []llm.Client{composer.New()}, []int{0}); err != nil || len(got) != 8 {
-		t.Errorf("the kinds are %v: %v", got, err)
+	out, code := evaluate(t, []string{"LLM_PROVIDER=offline"}, "all", "--min-score", "0.5")
+	if code != exitOK {
+		t.Errorf("exit %d\n%s", code, out)
 	}
-	if err := c.check([]string{"chat"}, []llm.Client{composer.New()}, []int{0}); err == nil {
-		t.Error("a kind without a set passes the check")
+	for _, k := range all {
+		if !strings.Contains(out, k.Name+" by offline/composer-1") {
+			t.Errorf("nothing of %s", k.Name)
+		}
 	}
 }
 

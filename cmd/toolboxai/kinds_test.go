@@ -92,6 +92,16 @@ func TestKinds_RunFromEndToEnd(t *testing.T) {
 		if got.Result != nil || got.ResultRef != nil || r.steps != 0 || slices.Contains(r.types, events.TypeCompleted) {
 			t.Errorf("of %s something was kept that is no result: %v, %s", name, r.types, got.Result)
 		}
+		for i, want := range []int{1, 2} { // the round of each
+			if len(got.Refused) != 2 {
+				t.Errorf("%s keeps %d refused answers, want both", name, len(got.Refused))
+				break
+			}
+			if r := got.Refused[i]; r.Round != want || r.Attempt != 1 || r.Text != `{"unexpected":true}` || len(r.Reasons) == 0 ||
+				!strings.HasPrefix(r.GeneratedBy, "openai/") || !strings.HasPrefix(r.PromptVersion, name+"/") {
+				t.Errorf("%s keeps of round %d: %+v", name, want, r)
+			}
+		}
 		eventually(t, "the dead letter is listed", func() error {
 			out, _ := s.command("deadletters", "list", "--kind", name)
 			if !strings.Contains(out, got.ID) {

@@ -71,7 +71,7 @@ func TestAll_RunsEveryExampleOffline(t *testing.T) {
 				t.Fatalf("state %s: %+v", got.State, got.Failure)
 			}
 			p := got.Provenance
-			if p == nil || !p.Offline || p.GeneratedBy != "offline/composer-1" || p.PromptVersion != a.Kind().Name+"/1" {
+			if p == nil || !p.Offline || p.GeneratedBy != "offline/composer-1" || p.PromptVersion != a.(workers.Versioned).Versions()[0] {
 				t.Errorf("provenance: %+v", p)
 			}
 			if u := got.Usage; u.Calls < 1 || u.InputTokens != 0 || u.OutputTokens != 0 || u.CostUSD != 0 || !u.CostKnown {

@@ -32,7 +32,7 @@ func TestAgents_RecordWhoAnsweredAndWhatItCost(t *testing.T) {
 	if *got.Usage != want {
 		t.Errorf("usage %+v, want %+v", *got.Usage, want)
 	}
-	if p := *got.Provenance; p != (events.Provenance{GeneratedBy: "openai/gpt-test", Provider: "openai", Model: "gpt-test", PromptVersion: "quiz/1"}) {
+	if p := *got.Provenance; p != (events.Provenance{GeneratedBy: "openai/gpt-test", Provider: "openai", Model: "gpt-test", PromptVersion: "quiz/2"}) {
 		t.Errorf("provenance %+v", p)
 	}
 	var steps []string

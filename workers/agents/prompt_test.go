@@ -10,35 +10,85 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/toolboxai/orchestrator/internal/roblox/luau/vet"
 	"github.com/toolboxai/orchestrator/internal/task"
+	"github.com/toolboxai/orchestrator/workers"
 	"github.com/toolboxai/orchestrator/workers/workerstest"
 )
 
+// pinned is an agent that works as one of its versions.
+type pinned struct {
+	workers.Agent
+	version string
+}
+
+func (p pinned) Versions() []string { return []string{p.version} }
+
+// The words of every version that a task may have begun with are on record.
 func TestAgents_PromptsKeepTheirWords(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"content", "quiz", "terrain", "script", "code_review", "roblox_asset", "roblox_testing", "roblox_analytics"} {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			m := newModel(nil)
-			agent := open(t, m, kind)
-			workerstest.Work(t, agent, agent.Kind().Example)
-			for _, call := range m.asked() {
-				path := filepath.Join("testdata", call.Purpose+".prompt.golden.md")
-				got := call.System + "\n\n---\n\n" + call.Prompt + "\n"
-				if *update {
-					if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+		for _, version := range open(t, offline(), kind).(workers.Versioned).Versions() {
+			t.Run(version, func(t *testing.T) {
+				t.Parallel()
+				m := newModel(nil)
+				agent := open(t, m, kind)
+				done, _ := workerstest.Work(t, pinned{agent, version}, agent.Kind().Example)
+				if done.State != task.Completed || done.Provenance.PromptVersion != version {
+					t.Fatalf("state %s: %+v, %+v", done.State, done.Failure, done.Provenance)
+				}
+				_, number, _ := strings.Cut(version, "/")
+				for _, call := range m.asked() {
+					path := filepath.Join("testdata", call.Purpose+".v"+number+".prompt.golden.md")
+					got := call.System + "\n\n---\n\n" + call.Prompt + "\n"
+					if *update {
+						if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+							t.Fatal(err)
+						}
+					}
+					want, err := os.ReadFile(path)
+					if err != nil {
 						t.Fatal(err)
 					}
+					if diff := cmp.Diff(string(want), got); diff != "" {
+						t.Errorf("%s (-want +got); a change needs a new prompt version:\n%s", path, diff)
+					}
 				}
-				want, err := os.ReadFile(path)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := cmp.Diff(string(want), got); diff != "" {
-					t.Errorf("%s (-want +got); a change needs a new prompt version:\n%s", path, diff)
+			})
+		}
+	}
+}
+
+// A model is told beforehand what its answer is held against, so that it need not learn it from a repair.
+func TestAgents_PromptsNameWhatIsChecked(t *testing.T) {
+	t.Parallel()
+	var rules []string
+	for _, r := range vet.Rules() {
+		if r.ID != "syntax" { // that code must parse goes without saying
+			rules = append(rules, "("+r.ID)
+		}
+	}
+	questions := []string{"No hint gives the answer away", "Flesch-Kincaid", "case and punctuation", "No links", "images"}
+	for kind, prompts := range map[string]map[string][]string{
+		"script":  {"draft": rules},
+		"quiz":    {"draft": append(questions, "missing word nowhere else", "never in the right order")},
+		"content": {"draft": {"Flesch-Kincaid", "No links", "images"}, "assessment": questions},
+	} {
+		m := newModel(nil)
+		agent := open(t, m, kind)
+		workerstest.Work(t, agent, agent.Kind().Example)
+		for _, call := range m.asked() {
+			_, prompt, _ := strings.Cut(call.Purpose, ".")
+			for _, want := range prompts[prompt] {
+				if !strings.Contains(call.System, want) {
+					t.Errorf("%s does not tell of %q", call.Purpose, want)
 				}
 			}
-		})
+			delete(prompts, prompt)
+		}
+		if len(prompts) > 0 {
+			t.Errorf("%s was not asked %v", kind, prompts)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/toolboxai/orchestrator/internal/roblox/luau/vet"
 	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/workers"
+	"github.com/toolboxai/orchestrator/workers/workerstest"
 )
 
 var letter = regexp.MustCompile(`[\p{L}\p{N}]`)
@@ -284,5 +285,45 @@ func checkLuau(t failer, code string) {
 	findings := slices.DeleteFunc(vet.Check(code, vet.Server), func(f vet.Finding) bool { return f.Rule == "invisible-text" })
 	if len(findings) > 0 {
 		t.Fatalf("%v in\n%s", findings, code)
+	}
+}
+
+// Lessons that were found wanting by somebody who read them: they name what they are to teach, and make no game of a genocide.
+func TestContent_TeachesWhatItIsAskedFor(t *testing.T) {
+	t.Parallel()
+	for subject, c := range map[string]struct {
+		grade, objective string
+		want, never      []string
+	}{
+		"Science":     {"K-2", "Name the four seasons and their weather", []string{"spring", "summer", "fall", "winter"}, nil},
+		"History":     {"9-12", "Explain how Nazi Germany persecuted and murdered the Jews of Europe", []string{"Nuremberg", "Auschwitz", "A quiet place"}, []string{"carry the blocks", "Renaissance", "plague", "Gate in"}},
+		"Mathematics": {"3-5", "Add fractions", []string{"same denominator are added"}, []string{"angles of a triangle"}},
+		"Biology":     {"6-8", "Describe how sex cells are made by meiosis", []string{"gives four cells"}, []string{"Bacteria"}},
+	} {
+		input, err := json.Marshal(object{"subject": subject, "grade_level": c.grade, "objectives": []string{c.objective}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _ := workerstest.Work(t, open(t, offline(), "content"), input)
+		var lesson struct {
+			Sections []struct{ Title, Body, Activity string }
+		}
+		if err := json.Unmarshal(got.Result, &lesson); err != nil {
+			t.Fatal(err)
+		}
+		text := ""
+		for _, s := range lesson.Sections {
+			text += s.Body + "\n" + s.Activity + "\n"
+		}
+		for _, want := range c.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: no %q in\n%s", subject, want, text)
+			}
+		}
+		for _, never := range c.never {
+			if strings.Contains(text, never) {
+				t.Errorf("%s: %q in\n%s", subject, never, text)
+			}
+		}
 	}
 }

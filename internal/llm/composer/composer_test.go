@@ -3,6 +3,7 @@ package composer_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -252,6 +253,23 @@ func TestComposer_ReadsTimesInRequestsForScripts(t *testing.T) {
 		}
 		if !strings.Contains(answer.Code, want) {
 			t.Errorf("%q: the code lacks %q", functionality, want)
+		}
+	}
+}
+
+func TestComposer_HintsAtNumbersAndSymbolsTellNoneOfThem(t *testing.T) {
+	t.Parallel()
+	for _, subject := range []string{"Mathematics", "Chemistry", "Computer Science"} {
+		for _, q := range draft(t, subject, "Everything", "fill_blank", 40) {
+			answer := fmt.Sprint(q.CorrectAnswer)
+			if number := strings.Trim(answer, "0123456789.,") == ""; !number && len([]rune(answer)) > 2 {
+				continue
+			}
+			for _, hint := range q.Hints {
+				if strings.Contains(hint, "begins with") || strings.Contains(hint, "“"+answer+"”") {
+					t.Errorf("%s: the hint at %q is %q", q.Text, answer, hint)
+				}
+			}
 		}
 	}
 }

@@ -32,8 +32,16 @@ func (m *mix) hints(first, second string) []string {
 	return []string{first, second}
 }
 
+// firstLetter is a hint at a word, which it does not give away.
 func firstLetter(s string) string {
-	return fmt.Sprintf("The answer begins with “%s”.", strings.ToUpper(string([]rune(s)[:1])))
+	r := []rune(s)
+	switch {
+	case strings.Trim(s, "0123456789.,") == "":
+		return "The answer is a number."
+	case len(r) < 3:
+		return fmt.Sprintf("The answer has %d letters.", len(r))
+	}
+	return fmt.Sprintf("The answer begins with “%s”.", strings.ToUpper(string(r[:1])))
 }
 
 // topicHint names key words that are no part of the answer.

@@ -105,7 +105,7 @@ func (c *Composer) questions(w wish) []item {
 	if s.Name == "Mathematics" {
 		s = s.withArithmetic(w)
 	}
-	m := &mix{subject: s, wish: w, asked: map[string]bool{}, used: map[string]int{}, candidates: map[string][]*candidate{}}
+	m := &mix{subject: s, wish: w, asked: map[string]bool{}, used: map[string]int{}, given: map[any]int{}, candidates: map[string][]*candidate{}}
 	out := make([]item, len(w.Slots))
 	for i, slot := range w.Slots {
 		out[i] = m.next(slot)
@@ -126,6 +126,7 @@ type mix struct {
 	wish       wish
 	asked      map[string]bool
 	used       map[string]int          // how often an entry of the bank was asked about
+	given      map[any]int             // how often statements were true and false
 	candidates map[string][]*candidate // by type and objective, best first
 }
 
@@ -154,7 +155,7 @@ func (m *mix) next(s slot) item {
 	var chosen *candidate
 	worth := 0
 	for _, c := range m.ranked(s) {
-		if w := c.fit - wear*m.used[c.key]; (chosen == nil || w > worth) && !m.asked[c.item().Text] {
+		if w := c.fit - wear*m.used[c.key] - m.lean(c, s.Type); (chosen == nil || w > worth) && !m.asked[c.item().Text] {
 			chosen, worth = c, w
 		}
 	}
@@ -163,7 +164,19 @@ func (m *mix) next(s slot) item {
 	}
 	m.asked[chosen.item().Text] = true
 	m.used[chosen.key]++
+	if s.Type == "true_false" {
+		m.given[chosen.item().CorrectAnswer]++
+	}
 	return chosen.item()
+}
+
+// lean is what a statement loses in fit when the quiz has more of its truth than of the other: less than having anything to do with the objective.
+func (m *mix) lean(c *candidate, kind string) int {
+	if kind != "true_false" {
+		return 0
+	}
+	other := map[any]any{"True": "False", "False": "True"}[c.item().CorrectAnswer]
+	return min(6*max(m.given[c.item().CorrectAnswer]-m.given[other], 0), related-1)
 }
 
 func (m *mix) ranked(s slot) []*candidate {

@@ -186,6 +186,8 @@ func (l *lesson) activity(number int, objectives []int) string {
 	switch {
 	case l.subject == nil:
 		return fmt.Sprintf("In the %s: [say what students build, sort or look for here, and how they know that they are done].", place)
+	case h.grave():
+		return fmt.Sprintf("A quiet place in the %s: everybody writes one sentence to remember on the wall, and reads those of the others. There are no points here.", place)
 	case len(h.sequences) > 0:
 		items := shuffled(l.r.Subject, h.sequences[0].Items)
 		return fmt.Sprintf("Order relay in the %s: step on the plates in the right order – %s. The plates read: %s.", place, h.sequences[0].Order, strings.Join(items, "; "))
@@ -205,6 +207,15 @@ func (l *lesson) activity(number int, objectives []int) string {
 		what = h.terms[0].Term
 	}
 	return fmt.Sprintf("Build it in the %s: make a model of “%s” from parts and label it so that another group understands it.", place, what)
+}
+
+// grave reports whether it is about what is no game.
+func (h holding) grave() bool {
+	about := func(m mark) bool {
+		return strings.Contains(m.Topics, "holocaust") || strings.Contains(m.Topics, "slave")
+	}
+	return slices.ContainsFunc(h.terms, func(t term) bool { return about(t.mark) }) || slices.ContainsFunc(h.facts, func(f fact) bool { return about(f.mark) }) ||
+		slices.ContainsFunc(h.questions, func(q question) bool { return about(q.mark) })
 }
 
 // interactive returns things to touch that are made of the lesson's words.

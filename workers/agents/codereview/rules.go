@@ -73,6 +73,8 @@ func gravity(f vet.Finding) Severity {
 		if f.Severity == vet.Deny {
 			return High
 		}
+	case "endless-loop": // nobody can play where it runs
+		return High
 	case "nolint", "heartbeat-work", "data-store-write":
 		if f.Severity == vet.Flag {
 			return Low

@@ -19,7 +19,7 @@ import (
 var files embed.FS
 
 // promptVersion is raised with every change of a prompt or of a step's schema.
-const promptVersion = 1
+const promptVersion = 2
 
 // batch is how many questions one answer holds at most: about 3,000 tokens.
 const batch = 10

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/roblox/luau"
@@ -14,8 +15,8 @@ import (
 )
 
 const (
-	maxCode    = 64 << 10 // bytes of a script
-	maxReasons = 20       // findings that a repair prompt names
+	maxCode    = 30_000 // characters of a script, with the line break at its end
+	maxReasons = 20     // findings that a repair prompt names
 )
 
 // notName is what an object's name in code must not hold.
@@ -73,8 +74,8 @@ func checkDraft(req Request, d *Draft) []fault.Detail {
 
 // code names everything for which a script cannot be used: that it does not parse, what vet denies, and what its type asks for.
 func (r *rules) code(scriptType, code string) {
-	if len(code) > maxCode {
-		r.broken("answer.code", "has %d bytes, at most %d are allowed", len(code), maxCode)
+	if n := utf8.RuneCountInString(code); n > maxCode {
+		r.broken("answer.code", "has %d characters with the line break at its end, at most %d are allowed", n, maxCode)
 		return
 	}
 	file, err := luau.Parse(code)

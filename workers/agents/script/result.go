@@ -2,6 +2,8 @@ package script
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/toolboxai/orchestrator/internal/roblox/luau"
@@ -70,7 +72,11 @@ const (
 	longFunction = 180 // lines of one that nobody reads
 )
 
-// parts scores a script: that it parses, how little in it deserves a look, its types, what is said about it, and how long its functions are.
+// unfinished is what a comment says where somebody has to write the rest.
+var unfinished = regexp.MustCompile(`(?i)\b(?:todo|fixme|fill in|your code here|not implemented|placeholder)\b`)
+
+// parts scores a script: that it parses, how little in it deserves a look, its types, what is said about it, how long its functions are, and
+// that none of it is left to be written.
 func parts(r Result) quality.Parts {
 	file, err := luau.Parse(r.Code)
 	if err != nil {
@@ -99,6 +105,10 @@ func parts(r Result) quality.Parts {
 		annotated = quality.Share(typed, params)
 	}
 	described := quality.Share(len(strings.Fields(r.Description)), 15)/2 + quality.Share(len(file.Comments), 1+lines/40)/2
+	complete := 1.0
+	if slices.ContainsFunc(file.Comments, func(c luau.CommentNode) bool { return unfinished.MatchString(c.Text) }) {
+		complete = 0
+	}
 	size := 1 - min(max(float64(longest-goodFunction)/(longFunction-goodFunction), 0), 1)
 	return quality.Parts{
 		{Name: "parses", Score: 1, Weight: 2},
@@ -106,5 +116,6 @@ func parts(r Result) quality.Parts {
 		{Name: "typed", Score: (strict + annotated) / 2, Weight: 2},
 		{Name: "described", Score: described, Weight: 1},
 		{Name: "size", Score: size, Weight: 1},
+		{Name: "complete", Score: complete, Weight: 5},
 	}
 }

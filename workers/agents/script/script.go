@@ -19,7 +19,7 @@ import (
 var files embed.FS
 
 // promptVersion is raised with every change of a prompt or of a step's schema.
-const promptVersion = 1
+const promptVersion = 2
 
 // New returns the agent of kind script.
 func New(client llm.Client) (workers.Agent, error) {

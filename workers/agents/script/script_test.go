@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -48,6 +49,7 @@ func TestAssemble_ScoresWorseCodeLower(t *testing.T) {
 	for name, worse := range map[string]float64{
 		"Flagged": score(good+flagged[10:], about), "Untyped": score(strings.ReplaceAll(strings.TrimPrefix(good, "--!strict\n"), ": number", ""), about),
 		"Undescribed": score(good, "Adds."), "Long": score(long, about),
+		"Unfinished": score(strings.Replace(good, "-- adds", "-- TODO: fill in the rest", 1), about),
 	} {
 		if worse >= best {
 			t.Errorf("%s scores %v, the good one %v", name, worse, best)
@@ -72,6 +74,21 @@ func TestReturns_LooksAtTheEndOfTheModule(t *testing.T) {
 		details := checkDraft(Request{ScriptType: ModuleScript}, &Draft{Name: "M", Code: code, Description: "A module."})
 		if got := len(details) == 0; got != want {
 			t.Errorf("%q: %v", code, details)
+		}
+	}
+}
+
+// The longest script that passes is still one that output.schema.json admits, with the line break that it gets.
+func TestCheckDraft_LeavesRoomForTheLastLineBreak(t *testing.T) {
+	t.Parallel()
+	for length, want := range map[int]bool{maxCode - 1: true, maxCode: false} {
+		head := "--!strict\nprint(1)\n"
+		code := head + strings.Repeat("-- é"+strings.Repeat("x", 95)+"\n", length/100+1)
+		code = string([]rune(code)[:length])
+		d := Draft{Name: "X", Description: "x", Code: code}
+		details := checkDraft(Request{ScriptType: ServerScript}, &d)
+		if len(details) == 0 != want || want && utf8.RuneCountInString(d.Code) != maxCode {
+			t.Errorf("%d characters become %d: %v", length, utf8.RuneCountInString(d.Code), details)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/toolboxai/orchestrator/internal/roblox/luau"
+	"github.com/toolboxai/orchestrator/internal/roblox/luau/vet"
 	"github.com/toolboxai/orchestrator/internal/roblox/terrain"
 )
 
@@ -19,11 +20,11 @@ var prelude string
 // pauseEvery is after how many operations the script lets the server breathe.
 const pauseEvery = 10
 
-// luauOf writes the script that builds a place with the given props. Texts go in as quoted literals only, and materials and kinds
-// come from the schema's lists.
+// luauOf writes the script that builds a place with the given props. Texts go in as quoted literals and comments only, without what would
+// mislead a reader, and materials and kinds come from the schema's lists.
 func luauOf(r Result, props []terrain.Prop) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "--!strict\n%s\n", luau.Comment(r.Title))
+	fmt.Fprintf(&b, "--!strict\n%s\n", luau.Comment(vet.Visible(r.Title)))
 	b.WriteString("-- Builds the place once when the server starts. Put it into ServerScriptService as a Script.\n\n")
 	b.WriteString(prelude)
 	fmt.Fprintf(&b, `
@@ -37,16 +38,16 @@ Lighting.Ambient = Color3.fromRGB(%s, %s, %s)
 	for i, o := range r.Operations {
 		b.WriteString(call(o))
 		if o.Label != "" {
-			b.WriteString(" " + luau.Comment(o.Label))
+			b.WriteString(" " + luau.Comment(vet.Visible(o.Label)))
 		}
 		b.WriteByte('\n')
 		if (i+1)%pauseEvery == 0 {
 			b.WriteString("task.wait()\n")
 		}
 	}
-	b.WriteString("\nlocal place = Instance.new(\"Folder\")\nplace.Name = " + luau.Quote(r.Title) + "\n")
+	b.WriteString("\nlocal place = Instance.new(\"Folder\")\nplace.Name = " + luau.Quote(vet.Visible(r.Title)) + "\n")
 	for _, p := range props {
-		fmt.Fprintf(&b, "prop(place, %s, %s, %s, %s, %s)\n", luau.Quote(p.Kind), luau.Quote(p.Name), place(p.Position), vector(p.Size), luau.Quote(p.Text))
+		fmt.Fprintf(&b, "prop(place, %s, %s, %s, %s, %s)\n", luau.Quote(p.Kind), luau.Quote(vet.Visible(p.Name)), place(p.Position), vector(p.Size), luau.Quote(vet.Visible(p.Text)))
 	}
 	b.WriteString("place.Parent = Workspace\n")
 	return b.String()

@@ -13,6 +13,7 @@ import (
 	roblox "github.com/toolboxai/orchestrator/internal/roblox/terrain"
 	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/workers"
+	"github.com/toolboxai/orchestrator/workers/agents/lesson"
 	"github.com/toolboxai/orchestrator/workers/agents/terrain"
 	"github.com/toolboxai/orchestrator/workers/workerstest"
 )
@@ -25,9 +26,11 @@ func TestTerrain_QuotesEveryTextInItsLuau(t *testing.T) {
 		t.Fatal(err)
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		text := rapid.SampledFrom([]string{
+		text := rapid.OneOf(rapid.SampledFrom([]string{
 			`") loadstring("x`, "a\\", `\") _G.x=1 --`, "]] while true do end --[[", "`{_G.x}`", "--", "x\u2028y", "end end end",
-		}).Draw(rt, "text")
+			"Гора и река", "Βουνό και ποτάμι", "جبل ونهر", "כפר על הנהר", "کوه\u200cها", "पहाड़ और नदी", "ภูเขาและแม่น้ำ", "火山と川", "산과 강", "山和河", "Núi và sông",
+			"👩\u200d🏫 school 🏔️", "\u202egnp.exe", "Mоuntain", "a\u0301\u0301\u0301", "a\U000e0041", "ｆｕｌｌ　ｗｉｄｔｈ", "ﬁre ǅ ß İ",
+		}), rapid.StringN(1, 60, 200).Filter(func(s string) bool { return lesson.Clean(s) != "" })).Draw(rt, "text")
 		raw, err := json.Marshal(map[string]any{"subject": text, "biome": "mountain", "size": "small", "features": []string{text, "river", "lookout tower", "cave"}})
 		if err != nil {
 			rt.Fatal(err)
