@@ -193,6 +193,7 @@ func newSite(t *testing.T, database string, env ...string) *site {
 	s.env = append([]string{
 		fmt.Sprintf("NATS_URL=nats://127.0.0.1:%d", s.natsPort), "DATABASE_URL=" + database, "SKIP_AUTH=true", "RATE_LIMITS=off", "TASK_ACK_WAIT=2s",
 		"HOST=127.0.0.1", fmt.Sprintf("PORT=%d", apiPort), "LLM_PROVIDER=offline", "LOG_FORMAT=text",
+		"LLM_CACHE=off", // tasks of a crowd are alike, and each is to take its time
 	}, env...)
 	s.startBroker()
 	migrate := s.role("migrate")

@@ -99,7 +99,7 @@ func newSite(t *testing.T, s *suite, name string, brokers int, f fleet, env ...s
 		"HOST=127.0.0.1", fmt.Sprintf("PORT=%d", port), "LOG_FORMAT=text", "ACCEPT_DURABILITY=memory", "GOMAXPROCS=2",
 		"PUSHER_APP_ID="+pusherApp, "PUSHER_KEY="+pusherKey, "PUSHER_SECRET="+pusherSecret, "PUSHER_HOST="+pusherURL.Hostname(),
 		"PUSHER_PORT="+pusherURL.Port(), "PUSHER_SSL=false",
-		"LLM_PROVIDER=openai", "OPENAI_API_KEY="+llmtest.Key, "AGENT_TIMEOUT_SECONDS=12", "MAX_AGENT_RETRIES=10",
+		"LLM_PROVIDER=openai", "OPENAI_API_KEY="+llmtest.Key, "AGENT_TIMEOUT_SECONDS=12", "MAX_AGENT_RETRIES=10", "LLM_CACHE=off",
 		"DRAIN_TIMEOUT=10s", "LLM_PROCESSES=3",
 	), env...)
 	for _, n := range site.nodes {
