@@ -14,6 +14,10 @@
 // always by the instructions. Kinds gives single kinds models and temperatures of their own. An Embedder turns texts into vectors:
 // RemoteEmbedder, or OfflineEmbedder for near-duplicates; see SelectEmbedder and GovernEmbedder.
 //
+// Cached answers what was answered before, for the same tenant: the same question (AnswerStore), one that means the same (SemanticIndex),
+// or one that somebody else asks at that moment. It works on answers that their caller's rules found good, not on calls: a hit is held
+// against the rules of who asks like a model's answer.
+//
 // Every error of a Client is a fault:
 //
 //   - RateLimited: the provider asks to come back later; RetryAfter is set where it said when. From a Governed client it is a
