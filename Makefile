@@ -28,7 +28,7 @@ test: redis ## run all tests; installs and starts the Postgres and Redis that th
 .PHONY: race
 race: redis ## run the tests of what runs in parallel with the race detector
 	go run ./internal/postgres/pgtest/cmd -- go test -race -count=1 ./events/... $$(go list ./internal/... | grep -v /internal/roblox) ./nats/... \
-	  ./workers ./workers/agents ./workers/agents/ask ./workers/agents/chat ./workers/agents/eval ./api/...
+	  ./workers ./workers/agents/ask ./workers/agents/chat ./workers/agents/eval ./api/...
 
 .PHONY: chaos
 chaos: redis ## run the platform's processes under faults for about 4 minutes (ARGS="-seed 7 -duration 30m -json")
