@@ -91,7 +91,7 @@ func TestCached_LeavesAloneAStoreThatHangs(t *testing.T) {
 			t.Errorf("twenty more waited %v and asked %d times", took, store.calls.Load()-before)
 		}
 		close(store.thaws)
-		time.Sleep(6 * time.Second) // of the bubble
+		<-time.After(6 * time.Second) // on the clock of the bubble
 		want(of(t, "a"), t, c, about("how plants grow", 5), "", 1)
 		want(of(t, "a"), t, c, about("how plants grow", 5), llm.CacheExact, 0)
 	})
@@ -159,10 +159,10 @@ func TestCached_ACopyLivesNoLongerThanItsAnswer(t *testing.T) {
 		index, _ := semantic(t, store)
 		c := cached(t, always("answer"), store, index)
 		want(of(t, "a"), t, c, about("how plants grow", 5), "", 1)
-		time.Sleep(llm.AnswerTTL - time.Hour)
+		<-time.After(llm.AnswerTTL - time.Hour)
 		want(of(t, "a"), t, c, about("how flora grow", 5), llm.CacheSemantic, 0)
 		want(of(t, "a"), t, c, about("how flora grow", 5), llm.CacheExact, 0)
-		time.Sleep(2 * time.Hour)
+		<-time.After(2 * time.Hour)
 		want(of(t, "a"), t, c, about("how flora grow", 5), "", 1)
 	})
 }

@@ -31,7 +31,7 @@ func (w *walker) other(n Node) {
 	case *Local:
 		w.typ(n.Type)
 	case *Attribute:
-		w.exprs(n.Args)
+		each(w, n.Args)
 	case *Generic:
 		w.typ(n.Default)
 	}
@@ -43,39 +43,20 @@ func (w *walker) typ(t Type) {
 	}
 }
 
-func (w *walker) exprs(list []Expr) {
-	for _, e := range list {
-		w.node(e)
-	}
-}
-
-func (w *walker) locals(list []*Local) {
-	for _, l := range list {
-		w.node(l)
-	}
-}
-
-func (w *walker) generics(list []*Generic) {
-	for _, g := range list {
-		w.node(g)
-	}
-}
-
-func (w *walker) typeList(list []Type) {
-	for _, t := range list {
-		w.node(t)
+// each visits the nodes of a list.
+func each[N Node](w *walker, list []N) {
+	for _, n := range list {
+		w.node(n)
 	}
 }
 
 func (w *walker) statement(s Node) {
 	switch s := s.(type) {
 	case *Block:
-		for _, inner := range s.Stats {
-			w.node(inner)
-		}
+		each(w, s.Stats)
 	case *LocalStat:
-		w.locals(s.Locals)
-		w.exprs(s.Values)
+		each(w, s.Locals)
+		each(w, s.Values)
 	case *LocalFunctionStat:
 		w.node(s.Local)
 		w.node(s.Func)
@@ -83,8 +64,8 @@ func (w *walker) statement(s Node) {
 		w.node(s.Target)
 		w.node(s.Func)
 	case *AssignStat:
-		w.exprs(s.Targets)
-		w.exprs(s.Values)
+		each(w, s.Targets)
+		each(w, s.Values)
 	case *CompoundAssignStat:
 		w.node(s.Target)
 		w.node(s.Value)
@@ -111,13 +92,13 @@ func (w *walker) statement(s Node) {
 		}
 		w.node(s.Body)
 	case *ForInStat:
-		w.locals(s.Vars)
-		w.exprs(s.Values)
+		each(w, s.Vars)
+		each(w, s.Values)
 		w.node(s.Body)
 	case *ReturnStat:
-		w.exprs(s.Values)
+		each(w, s.Values)
 	case *TypeStat:
-		w.generics(s.Generics)
+		each(w, s.Generics)
 		w.node(s.Type)
 	case *TypeFunctionStat:
 		w.node(s.Func)

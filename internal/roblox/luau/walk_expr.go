@@ -3,7 +3,7 @@ package luau
 func (w *walker) expression(e Node) {
 	switch e := e.(type) {
 	case *InterpExpr:
-		w.exprs(e.Exprs)
+		each(w, e.Exprs)
 	case *IndexExpr:
 		w.node(e.X)
 		w.node(e.Index)
@@ -11,14 +11,14 @@ func (w *walker) expression(e Node) {
 		w.node(e.X)
 	case *CallExpr:
 		w.node(e.Func)
-		w.exprs(e.Args)
+		each(w, e.Args)
 	case *MethodCallExpr:
 		w.node(e.X)
-		w.typeList(e.Types)
-		w.exprs(e.Args)
+		each(w, e.Types)
+		each(w, e.Args)
 	case *InstantiateExpr:
 		w.node(e.X)
-		w.typeList(e.Types)
+		each(w, e.Types)
 	case *FunctionExpr:
 		w.function(e)
 	case *TableExpr:
@@ -46,14 +46,12 @@ func (w *walker) expression(e Node) {
 }
 
 func (w *walker) function(f *FunctionExpr) {
-	for _, a := range f.Attributes {
-		w.node(a)
-	}
-	w.generics(f.Generics)
+	each(w, f.Attributes)
+	each(w, f.Generics)
 	if f.Self != nil {
 		w.node(f.Self)
 	}
-	w.locals(f.Params)
+	each(w, f.Params)
 	w.typ(f.VarargType)
 	w.typ(f.Returns)
 	w.node(f.Body)
@@ -62,7 +60,7 @@ func (w *walker) function(f *FunctionExpr) {
 func (w *walker) types(t Node) {
 	switch t := t.(type) {
 	case *NamedType:
-		w.typeList(t.Args)
+		each(w, t.Args)
 	case *TableType:
 		for _, p := range t.Props {
 			w.node(p.Type)
@@ -72,19 +70,19 @@ func (w *walker) types(t Node) {
 			w.node(t.Indexer.Type)
 		}
 	case *FunctionType:
-		w.generics(t.Generics)
+		each(w, t.Generics)
 		w.node(t.Params)
 		w.node(t.Returns)
 	case *TypeofType:
 		w.node(t.X)
 	case *UnionType:
-		w.typeList(t.Types)
+		each(w, t.Types)
 	case *IntersectionType:
-		w.typeList(t.Types)
+		each(w, t.Types)
 	case *GroupType:
 		w.node(t.Type)
 	case *TypeList:
-		w.typeList(t.Types)
+		each(w, t.Types)
 		w.typ(t.Tail)
 	case *VariadicType:
 		w.typ(t.Type)

@@ -38,25 +38,21 @@ func New(client llm.Client) (workers.Agent, error) {
 		Title:       "Roblox analytics",
 		Description: "Computes figures, tables and charts from records of players, performance or learning, and says what they mean.",
 		Routes:      []string{"/agents/roblox/analytics"},
-	}, func(ctx context.Context, run *workers.Run, author *ask.Author, in Input) (Result, error) {
-		return agent{author}.work(ctx, run, in)
-	})
+	}, work)
 }
-
-type agent struct{ author *ask.Author }
 
 type reportInput struct {
 	Request Request `json:"request"`
 }
 
-func (a agent) work(ctx context.Context, run *workers.Run, in Input) (Result, error) {
+func work(ctx context.Context, run *workers.Run, author *ask.Author, in Input) (Result, error) {
 	run.Progress(ctx, 5, "Computing the figures")
 	study, err := compute(in)
 	if err != nil {
 		return Result{}, err
 	}
 	req := study.request()
-	report, err := ask.Ask(ctx, run, a.author, ask.Question[Report]{
+	report, err := ask.Ask(ctx, run, author, ask.Question[Report]{
 		Prompt: "report", Input: reportInput{req}, Doing: "Writing what the figures mean", From: 15, To: 90, Length: 3000, MaxTokens: 4000,
 		Creative: 0.2, Check: func(r *Report) []fault.Detail { return checkReport(req, r) },
 	})

@@ -30,23 +30,19 @@ func New(client llm.Client) (workers.Agent, error) {
 		Title:       "Roblox asset",
 		Description: "Plans how an asset is created, updated, archived or assessed on Roblox, and holds it against Roblox's limits. Sends nothing.",
 		Routes:      []string{"/agents/roblox/asset"},
-	}, func(ctx context.Context, run *workers.Run, author *ask.Author, in Input) (Result, error) {
-		return agent{author}.work(ctx, run, in)
-	})
+	}, work)
 }
-
-type agent struct{ author *ask.Author }
 
 type planInput struct {
 	Request Request `json:"request"`
 }
 
-func (a agent) work(ctx context.Context, run *workers.Run, in Input) (Result, error) {
+func work(ctx context.Context, run *workers.Run, author *ask.Author, in Input) (Result, error) {
 	req, err := in.request()
 	if err != nil {
 		return Result{}, err
 	}
-	advice, err := ask.Ask(ctx, run, a.author, ask.Question[Advice]{
+	advice, err := ask.Ask(ctx, run, author, ask.Question[Advice]{
 		Prompt: "plan", Input: planInput{req}, Doing: "Describing the asset", From: 10, To: 85, Length: 1800, MaxTokens: 3000,
 		Creative: 0.4, Code: req.given(), Check: func(v *Advice) []fault.Detail { return checkAdvice(req, v) },
 	})

@@ -28,12 +28,8 @@ func New(client llm.Client) (workers.Agent, error) {
 		Title:       "Lesson content",
 		Description: "Writes a lesson for a Roblox environment: sections, vocabulary, activities and, if wanted, an assessment.",
 		Routes:      []string{"/agents/content/generate", "/content/generate"},
-	}, func(ctx context.Context, run *workers.Run, author *ask.Author, in Input) (Result, error) {
-		return agent{author}.work(ctx, run, in)
-	})
+	}, work)
 }
-
-type agent struct{ author *ask.Author }
 
 // Outline is the answer of the first step.
 type Outline struct {
@@ -82,19 +78,19 @@ type (
 	}
 )
 
-func (a agent) work(ctx context.Context, run *workers.Run, in Input) (Result, error) {
+func work(ctx context.Context, run *workers.Run, author *ask.Author, in Input) (Result, error) {
 	req, err := in.request()
 	if err != nil {
 		return Result{}, err
 	}
-	outline, err := ask.Ask(ctx, run, a.author, ask.Question[Outline]{
+	outline, err := ask.Ask(ctx, run, author, ask.Question[Outline]{
 		Prompt: "outline", Input: outlineInput{req}, Doing: "Planning the lesson", From: 5, To: 20, Length: 1500,
 		Creative: 0.7, Check: func(o *Outline) []fault.Detail { return checkOutline(req, o) },
 	})
 	if err != nil {
 		return Result{}, err
 	}
-	draft, err := ask.Ask(ctx, run, a.author, ask.Question[Draft]{
+	draft, err := ask.Ask(ctx, run, author, ask.Question[Draft]{
 		Prompt: "draft", Input: draftInput{req, outline}, Doing: "Writing the lesson", From: 20, To: 70, Length: 8000,
 		MaxTokens: 8000, Creative: 0.7, Check: func(d *Draft) []fault.Detail { return checkDraft(req, d) },
 	})
@@ -103,7 +99,7 @@ func (a agent) work(ctx context.Context, run *workers.Run, in Input) (Result, er
 	}
 	var questions []lesson.Question
 	if req.IncludeQuiz {
-		if questions, err = a.assess(ctx, run, req, draft); err != nil {
+		if questions, err = assess(ctx, run, author, req, draft); err != nil {
 			return Result{}, err
 		}
 	}
@@ -111,9 +107,9 @@ func (a agent) work(ctx context.Context, run *workers.Run, in Input) (Result, er
 	return assemble(req, outline, draft, questions), nil
 }
 
-func (a agent) assess(ctx context.Context, run *workers.Run, req Request, draft Draft) ([]lesson.Question, error) {
+func assess(ctx context.Context, run *workers.Run, author *ask.Author, req Request, draft Draft) ([]lesson.Question, error) {
 	slots := lesson.Slots(req.questions(), []lesson.Type{lesson.MultipleChoice, lesson.TrueFalse, lesson.ShortAnswer}, len(req.Objectives))
-	answer, err := ask.Ask(ctx, run, a.author, ask.Question[assessmentAnswer]{
+	answer, err := ask.Ask(ctx, run, author, ask.Question[assessmentAnswer]{
 		Prompt: "assessment", Input: assessmentInput{req, draft, slots}, Doing: "Writing the assessment", From: 70, To: 95,
 		Length: 500 * len(slots), MaxTokens: 6000, Creative: 0.5,
 		Check: func(v *assessmentAnswer) []fault.Detail {

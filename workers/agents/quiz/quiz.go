@@ -32,12 +32,8 @@ func New(client llm.Client) (workers.Agent, error) {
 		Title:       "Quiz",
 		Description: "Writes a quiz with answers, explanations and hints, in up to six types of questions.",
 		Routes:      []string{"/agents/quiz/generate"},
-	}, func(ctx context.Context, run *workers.Run, author *ask.Author, in Input) (Result, error) {
-		return agent{author}.work(ctx, run, in)
-	})
+	}, work)
 }
-
-type agent struct{ author *ask.Author }
 
 // Outline is the answer of the first step.
 type Outline struct {
@@ -74,13 +70,13 @@ type (
 // Batch returns the slots that are to be written now.
 func (in draftInput) Batch() []lesson.Slot { return in.Slots[in.From:in.To] }
 
-func (a agent) work(ctx context.Context, run *workers.Run, in Input) (Result, error) {
+func work(ctx context.Context, run *workers.Run, author *ask.Author, in Input) (Result, error) {
 	req, err := in.request()
 	if err != nil {
 		return Result{}, err
 	}
 	slots := lesson.Slots(req.NumQuestions, req.QuestionTypes, len(req.Objectives))
-	outline, err := ask.Ask(ctx, run, a.author, ask.Question[Outline]{
+	outline, err := ask.Ask(ctx, run, author, ask.Question[Outline]{
 		Prompt: "outline", Input: outlineInput{req, slots}, Doing: "Planning the quiz", From: 5, To: 20, Length: 120 * len(slots),
 		Creative: 0.7, Check: func(o *Outline) []fault.Detail { return checkOutline(slots, o) },
 	})
@@ -90,7 +86,7 @@ func (a agent) work(ctx context.Context, run *workers.Run, in Input) (Result, er
 	var questions []lesson.Question
 	asked := []string{}
 	for from := 0; from < len(slots); from += batch {
-		part, err := a.draft(ctx, run, draftInput{
+		part, err := draft(ctx, run, author, draftInput{
 			Request: req, Slots: slots, From: from, To: min(from+batch, len(slots)), Plan: outline.Plan[from:min(from+batch, len(slots))], Asked: asked,
 		})
 		if err != nil {
@@ -106,9 +102,9 @@ func (a agent) work(ctx context.Context, run *workers.Run, in Input) (Result, er
 }
 
 // draft writes one batch. Its share of the progress is its share of the quiz.
-func (a agent) draft(ctx context.Context, run *workers.Run, in draftInput) ([]lesson.Question, error) {
+func draft(ctx context.Context, run *workers.Run, author *ask.Author, in draftInput) ([]lesson.Question, error) {
 	at := func(n int) float64 { return 20 + 75*float64(n)/float64(len(in.Slots)) }
-	answer, err := ask.Ask(ctx, run, a.author, ask.Question[Draft]{
+	answer, err := ask.Ask(ctx, run, author, ask.Question[Draft]{
 		Prompt: "draft", Step: fmt.Sprintf("draft_%d", in.From/batch+1), Input: in,
 		Doing: fmt.Sprintf("Writing questions %d to %d of %d", in.From+1, in.To, len(in.Slots)), From: at(in.From), To: at(in.To),
 		Length: 600 * len(in.Batch()), MaxTokens: 8000, Creative: 0.5,

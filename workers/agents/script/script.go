@@ -29,12 +29,8 @@ func New(client llm.Client) (workers.Agent, error) {
 		Title:       "Script",
 		Description: "Writes a Luau script for Roblox and checks its syntax and what it reaches and does.",
 		Routes:      []string{"/agents/script/generate"},
-	}, func(ctx context.Context, run *workers.Run, author *ask.Author, in Input) (Result, error) {
-		return agent{author}.work(ctx, run, in)
-	})
+	}, work)
 }
-
-type agent struct{ author *ask.Author }
 
 // Input is a submission, as input.schema.json describes it.
 type Input struct {
@@ -92,19 +88,19 @@ type (
 	}
 )
 
-func (a agent) work(ctx context.Context, run *workers.Run, in Input) (Result, error) {
+func work(ctx context.Context, run *workers.Run, author *ask.Author, in Input) (Result, error) {
 	req, err := in.request()
 	if err != nil {
 		return Result{}, err
 	}
-	outline, err := ask.Ask(ctx, run, a.author, ask.Question[Outline]{
+	outline, err := ask.Ask(ctx, run, author, ask.Question[Outline]{
 		Prompt: "outline", Input: outlineInput{req}, Doing: "Planning the script", From: 5, To: 25, Length: 1200,
 		Creative: 0.4, Check: checkOutline,
 	})
 	if err != nil {
 		return Result{}, err
 	}
-	draft, err := ask.Ask(ctx, run, a.author, ask.Question[Draft]{
+	draft, err := ask.Ask(ctx, run, author, ask.Question[Draft]{
 		Prompt: "draft", Input: draftInput{req, outline}, Doing: "Writing the script", From: 25, To: 90, Length: 5000,
 		MaxTokens: 8000, Creative: 0.2, Code: []string{"code"}, Check: func(d *Draft) []fault.Detail { return checkDraft(req, d) },
 	})

@@ -31,12 +31,8 @@ func New(client llm.Client) (workers.Agent, error) {
 		Title:       "Terrain",
 		Description: "Designs a Roblox place: terrain operations inside its bounds, props, light, and the Luau that builds it.",
 		Routes:      []string{"/agents/terrain/generate"},
-	}, func(ctx context.Context, run *workers.Run, author *ask.Author, in Input) (Result, error) {
-		return agent{author}.work(ctx, run, in)
-	})
+	}, work)
 }
-
-type agent struct{ author *ask.Author }
 
 // Input is a submission, as input.schema.json describes it.
 type Input struct {
@@ -105,20 +101,20 @@ type (
 	}
 )
 
-func (a agent) work(ctx context.Context, run *workers.Run, in Input) (Result, error) {
+func work(ctx context.Context, run *workers.Run, author *ask.Author, in Input) (Result, error) {
 	req, err := in.request()
 	if err != nil {
 		return Result{}, err
 	}
 	limits := terrain.LimitsOf(req.Size)
-	outline, err := ask.Ask(ctx, run, a.author, ask.Question[Outline]{
+	outline, err := ask.Ask(ctx, run, author, ask.Question[Outline]{
 		Prompt: "outline", Input: outlineInput{req, limits}, Doing: "Planning the place", From: 5, To: 25, Length: 1500,
 		Creative: 0.8, Check: func(o *Outline) []fault.Detail { return checkOutline(req, o) },
 	})
 	if err != nil {
 		return Result{}, err
 	}
-	draft, err := ask.Ask(ctx, run, a.author, ask.Question[Draft]{
+	draft, err := ask.Ask(ctx, run, author, ask.Question[Draft]{
 		Prompt: "draft", Input: draftInput{req, limits, outline}, Doing: "Shaping the terrain", From: 25, To: 90, Length: 8000,
 		MaxTokens: 8000, Creative: 0.5, Check: func(d *Draft) []fault.Detail { return checkDraft(req, limits, outline, d) },
 	})
