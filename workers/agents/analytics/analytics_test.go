@@ -39,8 +39,9 @@ func (s *study) value(t *testing.T, name string) Figure {
 	return Figure{}
 }
 
-// TestStatistics_AgreeWithR compares with what R 4 says: quantile(x), sd(x), summary(lm(y ~ x)) and cor.test(x, y).
-func TestStatistics_AgreeWithR(t *testing.T) {
+// The expected values were worked out by hand, from the definitions: quantiles of type 7, the standard deviation with n-1, least squares, and
+// the t-tests of the slope and of the correlation.
+func TestStatistics_FollowTheirDefinitions(t *testing.T) {
 	t.Parallel()
 	d := describe([]float64{4, 1, 3, 2, 10, 7})
 	for name, c := range map[string][2]float64{
