@@ -167,7 +167,11 @@ func TestSchool_KeysSecondFactorsAndDisabledUsers(t *testing.T) {
 	for _, path := range []string{"/users", "/auth/me", "/api-keys", "/admin/audit"} {
 		d.expect(http.StatusForbidden, "GET", path, text, nil)
 	}
-	d.expect(http.StatusUnauthorized, "GET", "/tasks", text[:len(text)-1]+"0", nil)
+	typo := byte('0')
+	if text[len(text)-1] == typo {
+		typo = '1'
+	}
+	d.expect(http.StatusUnauthorized, "GET", "/tasks", text[:len(text)-1]+string(typo), nil)
 	teacher.gets(http.StatusBadRequest, "POST", "/api-keys", map[string]any{"name": "too much", "scopes": []string{"admin"}})
 
 	// What weighs much takes a fresh proof. The sign-in is made to be long ago.

@@ -3,33 +3,15 @@ package composer
 import (
 	"math"
 	"math/rand/v2"
+
+	"github.com/toolboxai/orchestrator/internal/roblox/terrain"
 )
 
-type vector struct {
-	X float64 `json:"x"`
-	Y float64 `json:"y"`
-	Z float64 `json:"z"`
-}
-
-type operation struct {
-	Op             string  `json:"op"`
-	Material       string  `json:"material"`
-	SourceMaterial string  `json:"source_material,omitempty"`
-	Position       vector  `json:"position"`
-	Size           *vector `json:"size,omitempty"`
-	Radius         float64 `json:"radius,omitempty"`
-	Height         float64 `json:"height,omitempty"`
-	Turn           int     `json:"turn,omitempty"`
-	Label          string  `json:"label,omitempty"`
-}
-
-type prop struct {
-	Kind     string `json:"kind"`
-	Name     string `json:"name"`
-	Position vector `json:"position"`
-	Size     vector `json:"size"`
-	Text     string `json:"text,omitempty"`
-}
+type (
+	vector    = terrain.Vector
+	operation = terrain.Operation
+	prop      = terrain.Prop
+)
 
 // limits is what a place may hold.
 type limits struct {
@@ -47,6 +29,7 @@ type site struct {
 	detail int     // steps of a hill, pieces of a ring
 	seed   *rand.Rand
 	ops    []operation
+	built  *terrain.Site // the operations carried out, from settle on
 	props  []prop
 	voxels float64
 	spots  []spot // for features, in a shuffled order
@@ -58,7 +41,7 @@ type spot struct{ x, z, r float64 }
 
 const (
 	minExtent = 1.0 // studs; less is left out
-	cell      = 4.0 // side of a voxel
+	cell      = terrain.Cell
 )
 
 func newSite(l limits, detail int, seed *rand.Rand) *site {
@@ -135,7 +118,7 @@ func (s *site) box(op string, x, y, z, width, height, depth float64, material, l
 	if math.Min(width, math.Min(height, depth)) < minExtent {
 		return
 	}
-	s.add(operation{Op: op, Material: material, Position: vector{x, cy, z}, Size: &vector{width, height, depth}, Label: label},
+	s.add(operation{Op: op, Material: material, Position: vector{X: x, Y: cy, Z: z}, Size: &vector{X: width, Y: height, Z: depth}, Label: label},
 		reach(x, width)*reach(z, depth), cy-height/2, cy+height/2)
 }
 
@@ -149,7 +132,7 @@ func (s *site) wedge(x, y, z, width, height, depth float64, turn int, material, 
 	s.box("fill_wedge", x, y, z, width, height, depth, material, label)
 	if len(s.ops) > before {
 		o := &s.ops[before]
-		o.Turn = turn
+		o.Turn = float64(turn)
 		if turn%180 == 90 {
 			o.Size.X, o.Size.Z = o.Size.Z, o.Size.X
 		}
@@ -172,7 +155,7 @@ func (s *site) cylinder(x, y, z, radius, height float64, material, label string)
 	if math.Min(radius, height) < minExtent {
 		return
 	}
-	o := operation{Op: "fill_cylinder", Material: material, Position: vector{tidy(x), cy, tidy(z)}, Radius: radius, Height: height, Label: label}
+	o := operation{Op: "fill_cylinder", Material: material, Position: vector{X: tidy(x), Y: cy, Z: tidy(z)}, Radius: radius, Height: height, Label: label}
 	s.add(o, math.Pi*(radius+cell/2)*(radius+cell/2), cy-height/2, cy+height/2)
 }
 
@@ -182,7 +165,7 @@ func (s *site) ball(x, y, z, radius float64, material, label string) {
 	if radius < minExtent {
 		return
 	}
-	o := operation{Op: "fill_ball", Material: material, Position: vector{tidy(x), tidy(y), tidy(z)}, Radius: radius, Label: label}
+	o := operation{Op: "fill_ball", Material: material, Position: vector{X: tidy(x), Y: tidy(y), Z: tidy(z)}, Radius: radius, Label: label}
 	s.add(o, math.Pi*(radius+cell/2)*(radius+cell/2), o.Position.Y-radius, o.Position.Y+radius)
 }
 
@@ -203,5 +186,8 @@ func (s *site) stand(kind, name string, x, y, z, width, height, depth float64, t
 	if height < minExtent {
 		return
 	}
-	s.props = append(s.props, prop{kind, clip(name, 60), vector{tidy(x), tidy(y), tidy(z)}, vector{width, tidy(height), depth}, clip(text, 120)})
+	s.props = append(s.props, prop{
+		Kind: kind, Name: clip(name, 60), Position: vector{X: tidy(x), Y: tidy(y), Z: tidy(z)},
+		Size: vector{X: width, Y: tidy(height), Z: depth}, Text: clip(text, 120),
+	})
 }

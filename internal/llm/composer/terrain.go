@@ -25,9 +25,14 @@ type terrainInput struct {
 // minPlace is the least side of a place, in studs, that there is room to build on.
 const minPlace = 40
 
+// maxPlace is the greatest side: more than the largest size has, and little enough to be carried out in memory.
+const maxPlace = 1000
+
 func (in terrainInput) check() error {
 	if size := in.Limits.Size; min(size.X, size.Y, size.Z) < minPlace {
 		return fault.InvalidField("input.limits.size", "is %v×%v×%v studs, too small to build on", size.X, size.Y, size.Z)
+	} else if max(size.X, size.Y, size.Z) > maxPlace {
+		return fault.InvalidField("input.limits.size", "is %v×%v×%v studs, at most %d each way are built on", size.X, size.Y, size.Z, maxPlace)
 	}
 	return nil
 }
