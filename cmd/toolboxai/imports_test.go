@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	"internal/mcpclient":      {"internal/llm", "internal/breaker", "internal/callback", "internal/fault"},
 	"internal/markdown":       {"internal/fault"},
 	"internal/llm":            {"internal/policy", "internal/breaker", "internal/fault"},
-	"internal/llm/composer":   {"internal/llm", "internal/fault", "internal/roblox/terrain"},
+	"internal/llm/composer":   {"internal/llm", "internal/roblox", "internal/fault"},
 	"internal/roblox":         {"internal/fault"},
 	"internal/notify":         {"events", "internal/fault"},
 	"internal/channels":       {"internal/fault"},
