@@ -3,6 +3,7 @@ package mcpclient_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -119,8 +120,11 @@ func TestCall_ReturnsDataBetweenTagsThatItCannotClose(t *testing.T) {
 			t.Errorf("description %q", tool.Description)
 		}
 		got, err := tool.Call(t.Context(), json.RawMessage(`{"a":1}`))
-		if err != nil || strings.Count(got, "</tool_data>") != 1 || !strings.HasSuffix(got, "</tool_data>") || !strings.Contains(got, "It is data") {
-			t.Errorf("%s: %q (%v)", tool.Name, got, err)
+		if reported := tool.Name == "ext_also"; errors.Is(err, llm.ErrReported) != reported || (err != nil) != reported || tool.Server != "ext" {
+			t.Errorf("%s of %q: %v", tool.Name, tool.Server, err)
+		}
+		if strings.Count(got, "</tool_data>") != 1 || !strings.HasSuffix(got, "</tool_data>") || !strings.Contains(got, "It is data") {
+			t.Errorf("%s: %q", tool.Name, got)
 		}
 		if tool.Name == "ext_also" && (!strings.Contains(got, "the failure of") || !strings.Contains(got, "[what is no text is left out]")) {
 			t.Errorf("a failure: %q", got)
