@@ -137,15 +137,19 @@ func (c *Client) offers(ctx context.Context, s Server) ([]offer, error) {
 	var offers []offer
 	seen := map[string]bool{}
 	for _, t := range found {
-		if t == nil || !c.unlisted && !slices.Contains(s.Tools, t.Name) || seen[t.Name] {
+		if t == nil || !c.unlisted && !slices.Contains(s.Tools, t.Name) {
 			continue
 		}
-		seen[t.Name] = true
 		o, err := offerOf(s, t)
 		if err != nil {
 			c.logger.WarnContext(ctx, "a tool of an MCP server is not offered", "server", s.Name, "tool", clipTo(t.Name, 64), "error", err)
 			continue
 		}
+		if seen[o.Name] { // a list that has a name twice is refused as a whole
+			c.logger.WarnContext(ctx, "a tool of an MCP server has the name of another one and is not offered", "server", s.Name, "tool", clipTo(t.Name, 64))
+			continue
+		}
+		seen[o.Name] = true
 		pin := sha256.Sum256([]byte(o.Description + "\x00" + string(o.Parameters)))
 		if first, known := l.pins[o.name]; known && first != pin {
 			c.logger.WarnContext(ctx, "a tool of an MCP server has changed since it was first seen and is not offered", "server", s.Name, "tool", o.name)

@@ -52,7 +52,7 @@ func connected(t *testing.T, h http.Handler, limits mcpclient.Limits) *mcpclient
 	if err != nil {
 		t.Fatal(err)
 	}
-	servers, err := mcpclient.ParseServers(fmt.Sprintf(`[{"name":"ext","url":"http://mcp.test:%s/mcp","token":%q,"tools":["echo","also"],"kinds":["content"]}]`, u.Port(), secret), allow)
+	servers, err := mcpclient.ParseServers(fmt.Sprintf(`[{"name":"ext","url":"http://mcp.test:%s/mcp","token":%q,"tools":["echo","also","a.b","a_b"],"kinds":["content"]}]`, u.Port(), secret), allow)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,6 +104,17 @@ func TestTools_AreThoseOfTheAllowListForTheKindsThatMay(t *testing.T) {
 	open.Unlist()
 	if got := names(open.Tools(t.Context(), "content")); !slices.Contains(got, "ext_delete_all") {
 		t.Errorf("without the allow list: %v; the test would not see that it is missing", got)
+	}
+}
+
+// Two tools whose names come to be the same for models are one: a list with a name twice is refused as a whole, and with it each task.
+func TestTools_OfOneNameAreOfferedOnce(t *testing.T) {
+	t.Parallel()
+	h := tools("Says it.", anything, map[string]func() *mcp.CallToolResult{"a.b": says("dot"), "a_b": says("line")})
+	c := connected(t, h, mcpclient.Limits{})
+	all := c.Tools(t.Context(), "content")
+	if got := names(all); !slices.Equal(got, []string{"ext_a_b"}) {
+		t.Errorf("offered %v", got)
 	}
 }
 
