@@ -154,7 +154,7 @@ func (s *Server) SendMessage(ctx context.Context, r SendMessageRequestObject) (S
 		}
 	}
 	m, created, err := chats.Send(ctx, o, r.ID, chat.Draft{
-		Text: r.Body.Text, Key: r.Params.IdempotencyKey, May: s.maySubmit(ctx), Role: string(p.Role), TraceParent: callOf(ctx).trace,
+		Text: r.Body.Text, Key: r.Params.IdempotencyKey, May: s.maySubmit(ctx), Role: string(p.Role), Grounds: groundsOf(p), TraceParent: callOf(ctx).trace,
 	})
 	if streams {
 		if err != nil {
@@ -171,6 +171,15 @@ func (s *Server) SendMessage(ctx context.Context, r SendMessageRequestObject) (S
 		return SendMessage200JSONResponse{Body: answer, Headers: SendMessage200ResponseHeaders{IdempotentReplayed: "true"}}, nil
 	}
 	return SendMessage202JSONResponse(success(ctx, m, "the message is being answered")), nil
+}
+
+// groundsOf returns on what grounds a message of p is taken.
+func groundsOf(p auth.Principal) chat.Grounds {
+	g := chat.Grounds{Proved: p.IssuedAt, Home: p.Home, KeyID: p.KeyID}
+	if p.KeyID != "" && !p.Expires.IsZero() {
+		g.Until = &p.Expires
+	}
+	return g
 }
 
 // maySubmit returns the kinds that who asks may submit now, as POST /tasks decides it, but for those that are paused.

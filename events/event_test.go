@@ -31,6 +31,10 @@ func payloads() []events.Payload {
 		Reasons: []events.Reason{{Field: "answer.questions[0].options", Reason: "has 1 options; multiple_choice takes 2 to 6"}},
 		Text:    `{"questions":[]}`, Bytes: 20_000, Usage: &usage,
 	}}
+	tools := []events.ToolCall{
+		{Server: "maps", Tool: "search", Outcome: events.ToolOK, DurationMS: 412, ArgumentBytes: 31, ResultBytes: 2210},
+		{Server: "maps", Tool: "route", Outcome: events.ToolFailed, Reason: "timeout", DurationMS: 10_000, ArgumentBytes: 64},
+	}
 	return []events.Payload{
 		events.Queued{
 			Kind: "quiz", Input: json.RawMessage(`{"subject":"History","objectives":["Explain why Rome fell"],"num_questions":5}`), Priority: events.Normal,
@@ -42,12 +46,12 @@ func payloads() []events.Payload {
 			Resume:      &events.Resume{Wait: events.WaitSignal, Seq: 21, Why: "approved"},
 		},
 		events.Started{Attempt: 1, Dispatch: 2, Worker: "worker-1", Version: "3"},
-		events.Step{Attempt: 1, Name: "outline", InputHash: strings.Repeat("cd", 32), Output: json.RawMessage(`{"title":"The fall of Rome"}`), Usage: &usage, Provenance: &provenance, DurationMS: 2140, Text: &events.TextMark{Run: 31744, End: 812}},
-		events.Retrying{Attempt: 1, Cause: events.CauseProvider, Error: "openai: 429 Too Many Requests", NextAt: at, Usage: &usage, Provenance: &provenance, Refused: refused},
-		events.Waiting{Attempt: 1, Wait: events.WaitSignal, Name: "approved", Until: &at, Message: "waits for the signal approved", Usage: &usage, Provenance: &provenance, Refused: refused},
+		events.Step{Attempt: 1, Name: "outline", InputHash: strings.Repeat("cd", 32), Output: json.RawMessage(`{"title":"The fall of Rome"}`), Usage: &usage, Provenance: &provenance, DurationMS: 2140, Text: &events.TextMark{Run: 31744, End: 812}, Tools: tools},
+		events.Retrying{Attempt: 1, Cause: events.CauseProvider, Error: "openai: 429 Too Many Requests", NextAt: at, Usage: &usage, Provenance: &provenance, Refused: refused, Tools: tools},
+		events.Waiting{Attempt: 1, Wait: events.WaitSignal, Name: "approved", Until: &at, Message: "waits for the signal approved", Usage: &usage, Provenance: &provenance, Refused: refused, Tools: tools},
 		events.Signalled{Name: "approved", Data: json.RawMessage(`{"by":"head of school"}`), By: "teacher-7"},
-		events.Completed{Attempt: 2, Result: json.RawMessage(`{"title":"The fall of Rome","questions":[]}`), Usage: usage, Provenance: provenance},
-		events.Failed{Attempts: 3, Cause: events.CauseInvalidOutput, Error: "questions[0].options must have at least 2 entries", Usage: &usage, Raw: []byte("\x00raw"), Provenance: &provenance, Refused: refused},
+		events.Completed{Attempt: 2, Result: json.RawMessage(`{"title":"The fall of Rome","questions":[]}`), Usage: usage, Provenance: provenance, Tools: tools},
+		events.Failed{Attempts: 3, Cause: events.CauseInvalidOutput, Error: "questions[0].options must have at least 2 entries", Usage: &usage, Raw: []byte("\x00raw"), Provenance: &provenance, Refused: refused, Tools: tools},
 		events.Cancelled{By: "teacher-7", Reason: "wrong class"},
 		events.Discarded{By: "admin-1", Reason: "duplicate"},
 		events.Progress{Attempt: 1, Percent: 40, Step: "draft", Message: "Writing question 3 of 5"},

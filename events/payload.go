@@ -78,7 +78,8 @@ type Step struct {
 	Usage      *Usage          `json:"usage,omitempty"`
 	Provenance *Provenance     `json:"provenance,omitempty"`
 	DurationMS int64           `json:"duration_ms"`
-	Text       *TextMark       `json:"text,omitempty"` // of what was streamed up to the step's end; nil when the step streamed nothing
+	Text       *TextMark       `json:"text,omitempty"`  // of what was streamed up to the step's end; nil when the step streamed nothing
+	Tools      []ToolCall      `json:"tools,omitempty"` // calls of tools of MCP servers since the step before, see KeepToolCalls
 }
 
 // Retrying is the body of task.retrying.
@@ -91,6 +92,7 @@ type Retrying struct {
 
 	Provenance *Provenance `json:"provenance,omitempty"` // of Usage
 	Refused    []Refusal   `json:"refused,omitempty"`    // the answers that the attempt refused, see KeepRefusals
+	Tools      []ToolCall  `json:"tools,omitempty"`      // calls of tools beside what its steps have on record, see KeepToolCalls
 }
 
 // Waiting is the body of task.waiting. It ends the dispatch; a task.queued with a Resume begins the next one.
@@ -104,6 +106,7 @@ type Waiting struct {
 
 	Provenance *Provenance `json:"provenance,omitempty"` // of Usage
 	Refused    []Refusal   `json:"refused,omitempty"`    // the answers that the attempt refused, see KeepRefusals
+	Tools      []ToolCall  `json:"tools,omitempty"`      // calls of tools beside what its steps have on record, see KeepToolCalls
 }
 
 // Signalled is the body of task.signalled.
@@ -127,6 +130,7 @@ type Completed struct {
 	ResultRef  *Reference      `json:"result_ref,omitempty"` // stands in for Result when that is large
 	Usage      Usage           `json:"usage"`                // of the task, in all its attempts
 	Provenance Provenance      `json:"provenance"`
+	Tools      []ToolCall      `json:"tools,omitempty"` // calls of tools beside what its steps have on record, see KeepToolCalls
 }
 
 // Failed is the body of task.failed.
@@ -139,6 +143,7 @@ type Failed struct {
 
 	Provenance *Provenance `json:"provenance,omitempty"` // of what Usage adds to the events before
 	Refused    []Refusal   `json:"refused,omitempty"`    // the answers that the last attempt refused, see KeepRefusals
+	Tools      []ToolCall  `json:"tools,omitempty"`      // calls of tools beside what its steps have on record, see KeepToolCalls
 }
 
 // Cancelled is the body of task.cancelled.

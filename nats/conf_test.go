@@ -353,11 +353,14 @@ func workAdmin(t *testing.T, api, worker *natstest.Broker) {
 	if err := nats.NewAccessLog(api.JS, nil).RecordAccess(t.Context(), audit.Access{Tenant: "school", Student: "s"}); err != nil {
 		t.Error(err)
 	}
-	set := runRevocations(t, api.JS)
+	set, known := runRevocations(t, api.JS), runRevocations(t, worker.JS)
 	if err := newRevocations(t, api.JS).Publish(t.Context(), auth.Revocation{Kind: auth.RevokedUser, ID: "ada"}); err != nil {
 		t.Error(err)
 	}
-	until(t, "the API knows the revocation", func() bool { return set.Len() == 1 })
+	until(t, "the API and the worker know the revocation", func() bool { return set.Len() == 1 && known.Len() == 1 })
+	if err := newRevocations(t, worker.JS).Publish(t.Context(), auth.Revocation{Kind: auth.RevokedUser, ID: "eve"}); err == nil {
+		t.Error("the worker revokes")
+	}
 	tickets, err := nats.NewTickets(api.JS, nil)
 	if err != nil {
 		t.Fatal(err)

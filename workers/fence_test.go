@@ -126,6 +126,7 @@ func TestRunner_KeepsWhatALostStepCost(t *testing.T) {
 		a := agentOf(func(ctx context.Context, run *workers.Run, in input) (output, error) {
 			return workers.Step(ctx, run, "only", in, func(context.Context) (output, error) {
 				run.Record(events.Usage{Calls: 1, OutputTokens: 3, CostUSD: 0.5, CostKnown: true}, events.Provenance{Provider: "openai", Model: "gpt"})
+				run.Called(events.ToolCall{Server: "maps", Tool: "search", Outcome: events.ToolOK})
 				return output{Text: "x"}, nil
 			})
 		})
@@ -141,6 +142,9 @@ func TestRunner_KeepsWhatALostStepCost(t *testing.T) {
 		}
 		if got.Failure == nil || got.Failure.Cause != events.CauseBroker || got.Usage == nil || got.Usage.CostUSD != 0.5 || got.Usage.Calls != 1 {
 			t.Errorf("%+v, usage %+v", got.Failure, got.Usage)
+		}
+		if end, err := events.DataAs[events.Retrying](history[len(history)-1]); err != nil || len(end.Tools) != 1 || end.Tools[0].Server != "maps" {
+			t.Errorf("the calls of tools on record are %+v, %v", end.Tools, err)
 		}
 	})
 }

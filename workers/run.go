@@ -39,6 +39,7 @@ type Run struct {
 	ignored    string       // what the agent did instead
 	open       events.Usage // recorded since the last step ended
 	refused    []events.Refusal
+	called     []events.ToolCall // since the last step ended
 	provenance events.Provenance
 	pen        *pen     // nil until something is written
 	unsure     *written // the last write, when its answer was lost: it may be on the log
@@ -112,6 +113,20 @@ func (r *Run) Refuse(answer events.Refusal) {
 	defer r.mu.Unlock()
 	answer.Attempt = r.task.Attempt
 	r.refused = events.KeepRefusals(append(r.refused, answer))
+}
+
+// Called puts on record which tools of MCP servers a model had called: with the step in which that was, or else with the attempt's end.
+func (r *Run) Called(calls ...events.ToolCall) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.called = events.KeepToolCalls(append(r.called, calls...))
+}
+
+// calls returns what Called kept and no step has on record.
+func (r *Run) calls() []events.ToolCall {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.called
 }
 
 // refusals returns what Refuse kept.

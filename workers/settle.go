@@ -169,12 +169,12 @@ func (r *Runner) decide(ctx context.Context, run *Run, out outcome) (events.Payl
 	if out.err == nil {
 		result, ref, err := run.store(ctx, "result", out.result)
 		if err == nil {
-			return events.Completed{Attempt: t.Attempt, Result: result, ResultRef: ref, Usage: usage, Provenance: provenance}, 0
+			return events.Completed{Attempt: t.Attempt, Result: result, ResultRef: ref, Usage: usage, Provenance: provenance, Tools: run.calls()}, 0
 		}
 		out.err, out.ended = err, nil
 	}
 	fail := func(c events.Cause) events.Payload {
-		failed := events.Failed{Attempts: t.Attempt, Cause: c, Error: text(out.err), Provenance: by, Refused: run.refusals()}
+		failed := events.Failed{Attempts: t.Attempt, Cause: c, Error: text(out.err), Provenance: by, Refused: run.refusals(), Tools: run.calls()}
 		if usage.Calls > 0 {
 			failed.Usage = &usage
 		}
@@ -202,7 +202,7 @@ func (r *Runner) decide(ctx context.Context, run *Run, out outcome) (events.Payl
 	delay := r.Budgets.wait(failure.Cause, count, fault.RetryAfter(out.err))
 	return events.Retrying{
 		Attempt: t.Attempt, Cause: failure.Cause, Error: text(failure.Err), NextAt: time.Now().UTC().Add(delay), Usage: open, Provenance: by,
-		Refused: run.refusals(),
+		Refused: run.refusals(), Tools: run.calls(),
 	}, delay
 }
 

@@ -176,5 +176,6 @@ func (r *Run) take(s *events.Step) error {
 		s.Usage, s.Provenance = &usage, &provenance
 		r.open = events.Usage{}
 	}
+	s.Tools, r.called = r.called, nil
 	return nil
 }

@@ -65,7 +65,7 @@ func asWait(err error) *WaitError {
 // for less does not run in circles, and MaxWait at most: what waits for longer, as for the next month's budget, tries again meanwhile,
 // before the log forgets it.
 func (e *WaitError) event(attempt int, run *Run, open *events.Usage, by *events.Provenance) events.Waiting {
-	w := events.Waiting{Attempt: attempt, Wait: e.Wait, Name: e.Name, Until: e.Until, Message: text(e), Usage: open, Provenance: by, Refused: run.refusals()}
+	w := events.Waiting{Attempt: attempt, Wait: e.Wait, Name: e.Name, Until: e.Until, Message: text(e), Usage: open, Provenance: by, Refused: run.refusals(), Tools: run.calls()}
 	now := time.Now().UTC()
 	soon, latest := now.Add(e.least(run.waits())), now.Add(MaxWait)
 	switch {

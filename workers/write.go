@@ -3,6 +3,7 @@ package workers
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/toolboxai/orchestrator/events"
 	"github.com/toolboxai/orchestrator/internal/fault"
@@ -110,7 +111,7 @@ func (r *Run) reclaim(ctx context.Context) {
 		return
 	}
 	step, is := w.payload.(events.Step)
-	if !is || step.Usage == nil {
+	if !is || step.Usage == nil && len(step.Tools) == 0 {
 		return
 	}
 	if _, err := r.catchUp(ctx, written{}); err != nil {
@@ -122,7 +123,10 @@ func (r *Run) reclaim(ctx context.Context) {
 		return
 	}
 	// Should it come to be there after all, it tells the cost itself, and the end of the attempt is refused.
-	r.open, r.unsure = r.open.Add(*step.Usage), nil
+	r.called, r.unsure = events.KeepToolCalls(slices.Concat(step.Tools, r.called)), nil
+	if step.Usage != nil {
+		r.open = r.open.Add(*step.Usage)
+	}
 	if step.Provenance != nil {
 		r.provenance = *step.Provenance
 	}

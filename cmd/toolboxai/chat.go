@@ -53,12 +53,13 @@ type starter struct {
 	service task.Service
 	limiter limit.Limiter // nil: nobody is asked to slow down
 	rates   func() limit.Rates
+	rights  *rights
 }
 
 var _ chat.Submitter = (*starter)(nil)
 
 // starter returns what starts tasks for chats.
-func (s *system) starter(limiter limit.Limiter, rates func() limit.Rates) (*starter, error) {
+func (s *system) starter(limiter limit.Limiter, rates func() limit.Rates, r *rights) (*starter, error) {
 	all, err := agents.All(composer.New())
 	if err != nil {
 		return nil, err
@@ -74,10 +75,11 @@ func (s *system) starter(limiter limit.Limiter, rates func() limit.Rates) (*star
 	if err != nil {
 		return nil, err
 	}
-	return &starter{*service, limiter, rates}, nil
+	return &starter{*service, limiter, rates, r}, nil
 }
 
-// Submit implements chat.Submitter. What was started before, by an attempt that did not live to say so, is not counted again. Where that is
+// Submit implements chat.Submitter. It starts nothing for who may not start it any more, see rights, and nothing for a turn that is over: its
+// user may have ended or deleted it, or have been erased, while this worker stood still. What was started before, by an attempt that did not live to say so, is not counted again. Where that is
 // of another kind, an earlier dispatch of the turn started it, and the fault is a Conflict.
 func (s *starter) Submit(ctx context.Context, o chat.Order) (string, error) {
 	id := task.KeyedID(o.Turn.Tenant, o.Key)
@@ -88,6 +90,12 @@ func (s *starter) Submit(ctx context.Context, o chat.Order) (string, error) {
 	case err == nil:
 		return id, nil
 	case !fault.Is(err, fault.NotFound):
+		return "", err
+	}
+	if err := s.rights.check(o); err != nil {
+		return "", err
+	}
+	if err := s.goesOn(ctx, o.Turn); err != nil {
 		return "", err
 	}
 	if err := s.take(ctx, o); err != nil {
@@ -102,6 +110,20 @@ func (s *starter) Submit(ctx context.Context, o chat.Order) (string, error) {
 		return id, nil
 	}
 	return made.ID, err
+}
+
+// goesOn returns nil while this worker answers the turn. Conflict when somebody else does, or nobody.
+func (s *starter) goesOn(ctx context.Context, turn task.Task) error {
+	now, err := s.service.Get(ctx, turn.Tenant, turn.ID)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return fault.New(fault.Conflict, "the message was deleted")
+	case err != nil:
+		return err
+	case now.State != task.Running || now.Dispatch != turn.Dispatch || now.Attempt != turn.Attempt:
+		return fault.New(fault.Conflict, "the message is not being answered any more: it is %s", now.State)
+	}
+	return nil
 }
 
 // take counts a submission as the API does.

@@ -244,11 +244,16 @@ func (s *system) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	start, err := s.starter(limiter, rates(policies.Current))
+	may := newRights()
+	heeding, err := may.role(s)
 	if err != nil {
 		return err
 	}
-	return runRoles(ctx, s.logger, role{"policy", policies.Run}, role{"durability", s.shareSyncs}, role{"limits", count},
+	start, err := s.starter(limiter, rates(policies.Current), may)
+	if err != nil {
+		return err
+	}
+	return runRoles(ctx, s.logger, role{"policy", policies.Run}, heeding, role{"durability", s.shareSyncs}, role{"limits", count},
 		role{"breakers", func(ctx context.Context) error { return nats.ServeBreakers(ctx, s.broker.conn, name, breakers) }}, role{"agents", func(ctx context.Context) error {
 			governed, err := s.govern(ctx, client, own, counting, policies, breakers, kept)
 			if ctx.Err() != nil {

@@ -95,6 +95,27 @@ func (s *screen) show(e told) {
 	}
 	s.end()
 	fmt.Fprintf(s.out, "%s  %s%s\n", e.Time.Local().Format(time.TimeOnly), named(e), describe(e))
+	for _, line := range called(e) {
+		fmt.Fprintf(s.out, "%10s%s\n", "", line)
+	}
+}
+
+// called says which tools of MCP servers a model had called, a line for each.
+func called(e told) (lines []string) {
+	var p struct {
+		Tools []events.ToolCall `json:"tools"`
+	}
+	if json.Unmarshal(e.Data, &p) != nil {
+		return nil
+	}
+	for _, c := range p.Tools {
+		why := ""
+		if c.Reason != "" {
+			why = " (" + c.Reason + ")"
+		}
+		lines = append(lines, shown(fmt.Sprintf("tool %s/%s %s%s, %d ms, %d bytes sent, %d received", c.Server, c.Tool, c.Outcome, why, c.DurationMS, c.ArgumentBytes, c.ResultBytes)))
+	}
+	return lines
 }
 
 // bar shows how far something has come: in place on a terminal, as a line elsewhere.

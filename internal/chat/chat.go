@@ -119,6 +119,17 @@ type Input struct {
 	May          []string `json:"may"`     // the kinds that the user may submit
 	Tasks        []string `json:"tasks"`   // that the conversation submitted before, the newest last
 	Facts        Facts    `json:"facts"`
+	Grounds      *Grounds `json:"grounds,omitempty"` // nil in what was written before there were any
+}
+
+// Grounds are on what grounds a message was taken. Who starts a task because of it holds them against what was revoked since. They hold no
+// secret, and the model is not told of them.
+type Grounds struct {
+	At     time.Time  `json:"at"`               // when the message was sent
+	Proved time.Time  `json:"proved"`           // when what proved its user was issued; At when that is not known
+	Home   string     `json:"home,omitempty"`   // of a platform admin who acted in another tenant
+	KeyID  string     `json:"key_id,omitempty"` // of an API key
+	Until  *time.Time `json:"until,omitempty"`  // when that key ends
 }
 
 // Facts are what the assistant knows of its circumstances. None of them is secret.
@@ -140,6 +151,8 @@ type Draft struct {
 	Key  string   // Idempotency-Key: the same key and text is the same message; empty for none
 	May  []string // the kinds that the assistant may submit
 	Role string
+	// Grounds are those of the request; At is filled in, and Proved where it is zero.
+	Grounds Grounds
 	// TraceParent is that of the request.
 	TraceParent string
 }

@@ -33,7 +33,11 @@ func Trim(turns []Turn, tokens int) []Turn {
 func input(m Message, d Draft, before []Message) Input {
 	in := Input{
 		Conversation: m.Conversation, Message: m.ID, Text: m.Text, History: []Turn{}, May: d.May, Tasks: []string{},
-		Facts: Facts{Date: m.CreatedAt.Format("2006-01-02"), Role: d.Role},
+		Facts: Facts{Date: m.CreatedAt.Format("2006-01-02"), Role: d.Role}, Grounds: &d.Grounds,
+	}
+	in.Grounds.At = m.CreatedAt
+	if in.Grounds.Proved.IsZero() {
+		in.Grounds.Proved = m.CreatedAt
 	}
 	if in.May == nil {
 		in.May = []string{}

@@ -15,10 +15,16 @@ import (
 // Callable is a tool that CompleteWithTools can call.
 type Callable struct {
 	Tool
-	// Call does what the tool does. arguments satisfy Tool.Parameters. What it returns is the model's to read; so is the
-	// message of an error that is a fault, and of any other error only that there was one. It must end with ctx: nothing else ends it.
+	// Server is whose tool it is, when it is somebody else's; for the record.
+	Server string
+	// Call does what the tool does. arguments satisfy Tool.Parameters. What it returns is the model's to read, also beside
+	// ErrReported; so is the message of an error that is a fault, and of any other error only that there was one. It must end
+	// with ctx: nothing else ends it.
 	Call func(ctx context.Context, arguments json.RawMessage) (string, error)
 }
+
+// ErrReported is what a Call returns beside its result when the tool itself says in that that it failed.
+var ErrReported = errors.New("the tool reports a failure")
 
 // ToolLimits bounds what a model may do with tools in one CompleteWithTools. Zero fields take the defaults.
 type ToolLimits struct {
@@ -40,12 +46,13 @@ func (l ToolLimits) withDefaults() ToolLimits {
 
 // ToolTrace says what became of one call of a tool, for the record. It holds nothing of what was said.
 type ToolTrace struct {
+	Server    string        `json:"server,omitempty"`
 	Name      string        `json:"name"`
 	Arguments int           `json:"arguments"` // bytes
 	Result    int           `json:"result"`    // bytes, before it was cut
 	Duration  time.Duration `json:"duration"`
 	OK        bool          `json:"ok"`
-	// Reason says why not: "arguments", "limit", "timeout", or the kind of the tool's fault.
+	// Reason says why not: "arguments", "limit", "timeout", "reported", or the kind of the tool's fault.
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -171,13 +178,13 @@ func (b *toolbox) callAll(ctx context.Context, calls []ToolCall) ([]Message, err
 }
 
 func (b *toolbox) call(ctx context.Context, c ToolCall) string {
-	trace := ToolTrace{Name: c.Name, Arguments: len(c.Arguments)}
+	tool := b.tools[c.Name] // the Client has made sure that it was offered
+	trace := ToolTrace{Server: tool.tool.Server, Name: c.Name, Arguments: len(c.Arguments)}
 	defer func() { b.trace = append(b.trace, trace) }()
 	if b.exhausted() {
 		trace.Reason = "limit"
 		return "This tool was not called: no more calls are allowed. Answer with what you have."
 	}
-	tool := b.tools[c.Name] // the Client has made sure that it was offered
 	if wrong := tool.wrong(c.Arguments); wrong != "" {
 		trace.Reason = "arguments"
 		return "This tool was not called: its arguments are not valid.\n" + wrong
@@ -189,7 +196,10 @@ func (b *toolbox) call(ctx context.Context, c ToolCall) string {
 	result, err := tool.tool.Call(ctx, c.Arguments)
 	trace.Duration = time.Since(start)
 	b.spent += trace.Duration
+	reported := errors.Is(err, ErrReported)
 	switch {
+	case reported:
+		trace.Reason = "reported"
 	case err != nil && ctx.Err() != nil:
 		trace.Reason = "timeout"
 		return fmt.Sprintf("This tool failed: it did not answer within %s.", limit)
@@ -197,7 +207,7 @@ func (b *toolbox) call(ctx context.Context, c ToolCall) string {
 		trace.Reason = fault.KindOf(err).String()
 		return "This tool failed: " + clip(told(err), b.limits.Result)
 	}
-	trace.OK, trace.Result = true, len(result)
+	trace.OK, trace.Result = !reported, len(result)
 	if len(result) > b.limits.Result {
 		return clip(result, b.limits.Result) + fmt.Sprintf("\n[cut: %d of %d bytes]", b.limits.Result, len(result))
 	}

@@ -97,6 +97,9 @@ func TestCompleteWithTools_TellsTheModelWhatFailed(t *testing.T) {
 		"TooLong": {`{"city":"x"}`, func(context.Context, json.RawMessage) (string, error) {
 			return strings.Repeat("é", 20_000), nil
 		}, "[cut: 32768 of 40000 bytes]", ""},
+		"AFailureThatTheToolReports": {`{"city":"x"}`, func(context.Context, json.RawMessage) (string, error) {
+			return "no such city, says the server", llm.ErrReported
+		}, "no such city, says the server", "reported"},
 		"Slow": {`{"city":"x"}`, func(ctx context.Context, _ json.RawMessage) (string, error) {
 			<-ctx.Done()
 			return "", context.Cause(ctx)

@@ -114,7 +114,7 @@ func (c *Client) Tools(ctx context.Context, kind string) []llm.Callable {
 			continue
 		}
 		for _, o := range offers {
-			all = append(all, llm.Callable{Tool: o.Tool, Call: func(ctx context.Context, arguments json.RawMessage) (string, error) {
+			all = append(all, llm.Callable{Tool: o.Tool, Server: s.Name, Call: func(ctx context.Context, arguments json.RawMessage) (string, error) {
 				return c.call(ctx, s, o, arguments)
 			}})
 		}
@@ -137,15 +137,19 @@ func (c *Client) offers(ctx context.Context, s Server) ([]offer, error) {
 	var offers []offer
 	seen := map[string]bool{}
 	for _, t := range found {
-		if t == nil || !c.unlisted && !slices.Contains(s.Tools, t.Name) || seen[t.Name] {
+		if t == nil || !c.unlisted && !slices.Contains(s.Tools, t.Name) {
 			continue
 		}
-		seen[t.Name] = true
 		o, err := offerOf(s, t)
 		if err != nil {
 			c.logger.WarnContext(ctx, "a tool of an MCP server is not offered", "server", s.Name, "tool", clipTo(t.Name, 64), "error", err)
 			continue
 		}
+		if seen[o.Name] { // a list that has a name twice is refused as a whole
+			c.logger.WarnContext(ctx, "a tool of an MCP server has the name of another one and is not offered", "server", s.Name, "tool", clipTo(t.Name, 64))
+			continue
+		}
+		seen[o.Name] = true
 		pin := sha256.Sum256([]byte(o.Description + "\x00" + string(o.Parameters)))
 		if first, known := l.pins[o.name]; known && first != pin {
 			c.logger.WarnContext(ctx, "a tool of an MCP server has changed since it was first seen and is not offered", "server", s.Name, "tool", o.name)
@@ -159,7 +163,7 @@ func (c *Client) offers(ctx context.Context, s Server) ([]offer, error) {
 }
 
 // call calls a tool. Errors: TooLarge, Invalid for arguments that are no object, those of exchange. A failure that the tool reports is a
-// result, for the model to read.
+// result, for the model to read, and comes with llm.ErrReported.
 func (c *Client) call(ctx context.Context, s Server, o offer, arguments json.RawMessage) (string, error) {
 	if len(arguments) > c.limits.Arguments {
 		return "", fault.New(fault.TooLarge, "the arguments have %d bytes, at most %d are allowed", len(arguments), c.limits.Arguments)
@@ -178,7 +182,10 @@ func (c *Client) call(ctx context.Context, s Server, o offer, arguments json.Raw
 	if err != nil {
 		return "", err
 	}
-	return fenced(o.Name, result, c.limits.Result), nil
+	if result.IsError {
+		err = llm.ErrReported
+	}
+	return fenced(o.Name, result, c.limits.Result), err
 }
 
 // fenced shows a result between tags, in at most limit bytes. Nothing in it closes them: see escaped.

@@ -93,6 +93,7 @@ func answer[T any](ctx context.Context, run *workers.Run, a *Author, q Question[
 		shown.Restart()
 		_, _ = shown.WriteString(resp.Text)
 	}
+	run.Called(tools.calls()...)
 	record(run, a, resp, rounds, tools, err)
 	var bad *llm.InvalidOutputError
 	if errors.As(err, &bad) {

@@ -2,7 +2,9 @@ package ask
 
 import (
 	"context"
+	"strings"
 
+	"github.com/toolboxai/orchestrator/events"
 	"github.com/toolboxai/orchestrator/internal/llm"
 	"github.com/toolboxai/orchestrator/workers"
 )
@@ -72,4 +74,26 @@ func (c *counting) Complete(ctx context.Context, req llm.Request) (llm.Response,
 		req.OnStart() // what was said beside a call of a tool is not the answer
 	}
 	return c.Client.Complete(ctx, req)
+}
+
+// calls returns what is put on record of the calls.
+func (w *withTools) calls() []events.ToolCall {
+	var all []events.ToolCall
+	for _, t := range w.trace {
+		c := events.ToolCall{
+			Server: t.Server, Tool: t.Name, Outcome: events.ToolOK, Reason: t.Reason,
+			DurationMS: t.Duration.Milliseconds(), ArgumentBytes: t.Arguments, ResultBytes: t.Result,
+		}
+		if t.Server != "" {
+			c.Tool = strings.TrimPrefix(t.Name, t.Server+"_")
+		}
+		switch {
+		case t.Reason == "limit", t.Reason == "arguments":
+			c.Outcome = events.ToolRefused
+		case !t.OK:
+			c.Outcome = events.ToolFailed
+		}
+		all = append(all, c)
+	}
+	return all
 }

@@ -6,7 +6,8 @@
 // the number of the call, which are the same whenever it is tried.
 //
 // What may be started is decided before the model is asked: the kinds that the user could submit themself when they sent the message.
-// No word of the conversation, the model's included, widens that, and user and tenant are those of the task.
+// No word of the conversation, the model's included, widens that, and user and tenant are those of the task. Whether the user still has the
+// rights of then is for the Submitter to find out at each call.
 package chat
 
 import (

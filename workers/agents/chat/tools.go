@@ -26,7 +26,7 @@ const (
 
 // Submitter starts and reads tasks in a user's name. It is safe for concurrent use.
 type Submitter interface {
-	// Submit starts what o asks for and returns the task's id. The same key gives the same task, whatever else o says. Its faults of kind
+	// Submit starts what o asks for, if the turn goes on and its user still may, and returns the task's id. The same key gives the same task, whatever else o says. Its faults of kind
 	// Invalid, TooLarge, Forbidden, Conflict and RateLimited are told to the model; any other error has the turn tried again.
 	Submit(ctx context.Context, o Order) (taskID string, err error)
 	// Task returns a task of a tenant, or NotFound.
@@ -35,10 +35,12 @@ type Submitter interface {
 
 // Order asks for one task.
 type Order struct {
-	Turn  task.Task // in whose user's name, and for whom
-	Key   string    // Idempotency-Key
-	Kind  string
-	Input json.RawMessage
+	Turn task.Task // in whose user's name, and for whom
+	// Grounds are those of the message: see there. Nil for one of before there were any.
+	Grounds *turns.Grounds
+	Key     string // Idempotency-Key
+	Kind    string
+	Input   json.RawMessage
 }
 
 // turn is the work on one message.
@@ -165,7 +167,7 @@ func (t *turn) submit(ctx context.Context, a arguments) (called, error) {
 	}
 	own := t.run.Task()
 	// The keys are as many as the tasks that a turn may start, also when it is dispatched anew and the model thinks of others.
-	id, err := t.cfg.Submitter.Submit(ctx, Order{Turn: own, Key: fmt.Sprintf("%s%s:%d", turns.KeyPrefix, own.ID, started+1), Kind: a.Kind, Input: a.Input})
+	id, err := t.cfg.Submitter.Submit(ctx, Order{Turn: own, Grounds: t.in.Grounds, Key: fmt.Sprintf("%s%s:%d", turns.KeyPrefix, own.ID, started+1), Kind: a.Kind, Input: a.Input})
 	if err != nil {
 		return c, err
 	}
