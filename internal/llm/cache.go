@@ -23,8 +23,10 @@ type CacheConfig struct {
 	Client   Client        // required
 	Store    AnswerStore   // required
 	Semantic SemanticIndex // nil: only the same question finds an answer
-	TTL      time.Duration // AnswerTTL
-	Logger   *slog.Logger
+	// Generation says what of the caches counts; nil: all that there is. An answer is kept in the generation in which it was asked for.
+	Generation Generation
+	TTL        time.Duration // AnswerTTL
+	Logger     *slog.Logger
 }
 
 // Cached is a Client that does not ask a model what it has answered already, for the same tenant.
@@ -48,6 +50,8 @@ type Cached struct {
 	holder   string
 	log      *slog.Logger
 
+	generation Generation
+
 	storeAway, indexAway outage
 }
 
@@ -64,6 +68,7 @@ func NewCached(cfg CacheConfig) (*Cached, error) {
 	}
 	return &Cached{
 		next: cfg.Client, store: cfg.Store, semantic: cfg.Semantic, ttl: cfg.TTL, flights: newFlights(), holder: uuid.NewString(), log: cfg.Logger,
+		generation: cfg.Generation,
 	}, nil
 }
 
@@ -78,6 +83,7 @@ func (c *Cached) Complete(ctx context.Context, req Request) (Response, error) {
 // question is one request with what it is known by.
 type question struct {
 	tenant   string
+	scope    string // of the tenant's caches, as it was when it was asked
 	key      string
 	similar  *Similar // nil: it has no prose to compare
 	req      Request
@@ -90,13 +96,17 @@ func (c *Cached) CompleteValid(ctx context.Context, req Request, validate func(s
 	if !ok || caller.Tenant == "" || caller.NoCache || len(req.Tools) > 0 || c.storeAway.lasts() {
 		return completeValid(ctx, c.next, req, validate)
 	}
+	scope, ok := c.scope(ctx, caller.Tenant)
+	if !ok {
+		return completeValid(ctx, c.next, req, validate)
+	}
 	model := routeOf(c.next, req.Purpose)
-	q := question{tenant: caller.Tenant, key: exactKey(model, req), req: req, validate: validate}
+	q := question{tenant: caller.Tenant, scope: scope, key: exactKey(model, req), req: req, validate: validate}
 	if space, texts, ok := semanticKey(model, req); ok && c.semantic != nil {
-		q.similar = &Similar{Tenant: caller.Tenant, Space: space, Texts: texts, Key: q.key}
+		q.similar = &Similar{Scope: scope, Space: space, Texts: texts, Key: q.key}
 	}
 	for {
-		made, first := c.flights.join(q.tenant + " " + q.key)
+		made, first := c.flights.join(q.scope + " " + q.key)
 		if first {
 			return c.lead(ctx, q, made)
 		}
@@ -118,7 +128,7 @@ func (c *Cached) CompleteValid(ctx context.Context, req Request, validate func(s
 // lead finds the answer, or asks for it, and tells those who wait.
 func (c *Cached) lead(ctx context.Context, q question, made *flight) (resp Response, rounds int, err error) {
 	answer, outcome := Answer{}, errNotAsked
-	defer func() { c.flights.land(q.tenant+" "+q.key, made, answer, outcome) }()
+	defer func() { c.flights.land(q.scope+" "+q.key, made, answer, outcome) }()
 	if found, how, ok := c.find(ctx, q); ok {
 		answer, outcome = found, nil
 		c.tally(ctx, q.tenant, saved(found, how))

@@ -25,10 +25,10 @@ type LangCacheConfig struct {
 	Transport http.RoundTripper
 }
 
-// LangCache is the SemanticIndex of a Redis LangCache service, over its REST API: POST /v1/caches/{id}/entries/search and
-// POST /v1/caches/{id}/entries. The service computes the embeddings, of all
+// LangCache is the SemanticIndex of a Redis LangCache service, over its REST API: POST /v1/caches/{id}/entries/search, and POST and
+// DELETE /v1/caches/{id}/entries. The service computes the embeddings, of all
 // texts of a question together, so that one text that differs among many weighs less than with Semantic. Tenant and space go as attributes, which the service matches exactly,
-// both as hashes: it learns no names of schools.
+// both as hashes: it learns no names of schools. The generation of a scope is part of space, so that Forget can delete all generations.
 type LangCache struct {
 	cfg    LangCacheConfig
 	base   string
@@ -69,7 +69,7 @@ func (l *LangCache) Search(ctx context.Context, q Similar) (Match, bool, error) 
 			Similarity float64 `json:"similarity"`
 		} `json:"data"`
 	}
-	err := l.post(ctx, l.base+"/search", map[string]any{
+	err := l.send(ctx, http.MethodPost, l.base+"/search", map[string]any{
 		"prompt": clip(strings.Join(q.Texts, "\n"), maxEmbedText), "similarityThreshold": limit, "attributes": attributes(q),
 	}, &found)
 	if err != nil || len(found.Data) == 0 {
@@ -89,7 +89,7 @@ func (l *LangCache) Add(ctx context.Context, q Similar, a Answer) error {
 	if err != nil {
 		return err
 	}
-	return l.post(ctx, l.base, map[string]any{
+	return l.send(ctx, http.MethodPost, l.base, map[string]any{
 		"prompt": clip(strings.Join(q.Texts, "\n"), maxEmbedText), "response": string(response), "attributes": attributes(q), "ttlMillis": l.cfg.TTL.Milliseconds(),
 	}, nil)
 }
@@ -97,8 +97,14 @@ func (l *LangCache) Add(ctx context.Context, q Similar, a Answer) error {
 // Entries implements SemanticIndex: the service does not say.
 func (l *LangCache) Entries(context.Context, string) (int, error) { return -1, nil }
 
+// Forget deletes the entries of a tenant, of all generations.
+func (l *LangCache) Forget(ctx context.Context, tenant string) error {
+	return l.send(ctx, http.MethodDelete, l.base, map[string]any{"attributes": map[string]string{"tenant": fingerprint(tenant)}}, nil)
+}
+
 func attributes(q Similar) map[string]string {
-	return map[string]string{"tenant": fingerprint(q.Tenant), "space": fingerprint(q.Space)}
+	tenant := TenantOf(q.Scope)
+	return map[string]string{"tenant": fingerprint(tenant), "space": fingerprint(q.Scope[len(tenant):] + q.Space)}
 }
 
 func fingerprint(s string) string {
@@ -106,13 +112,13 @@ func fingerprint(s string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// post sends a request and reads its answer into out, unless that is nil.
-func (l *LangCache) post(ctx context.Context, to string, body, out any) error {
+// send sends a request and reads its answer into out, unless that is nil.
+func (l *LangCache) send(ctx context.Context, method, to string, body, out any) error {
 	data, err := json.Marshal(body)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(data))
+	req, err := http.NewRequestWithContext(ctx, method, to, bytes.NewReader(data))
 	if err != nil {
 		return err
 	}

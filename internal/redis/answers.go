@@ -18,7 +18,7 @@ import (
 	"github.com/toolboxai/orchestrator/internal/llm"
 )
 
-// Answers keeps what models answered, for all processes. The keys of a tenant share a hash tag, {cache:<tenant>}: a tenant's cache is on one
+// Answers keeps what models answered, for all processes. The keys of a scope share a hash tag, {cache:<scope>}: a tenant's cache is on one
 // node of a cluster, and tenants are spread over all of them. Every key ends by itself.
 type Answers struct {
 	client  *Client
@@ -44,11 +44,13 @@ return 1`),
 	}
 }
 
-func cacheKey(tenant, what string) string { return "{cache:" + tenant + "}:" + what }
+const cachePrefix = "{cache:"
+
+func cacheKey(scope, what string) string { return cachePrefix + scope + "}:" + what }
 
 // Answer implements llm.AnswerStore.
-func (a *Answers) Answer(ctx context.Context, tenant, key string) (llm.Answer, bool, error) {
-	data, err := a.client.rdb.Get(ctx, cacheKey(tenant, "answer:"+key)).Bytes()
+func (a *Answers) Answer(ctx context.Context, scope, key string) (llm.Answer, bool, error) {
+	data, err := a.client.rdb.Get(ctx, cacheKey(scope, "answer:"+key)).Bytes()
 	if errors.Is(err, redis.Nil) {
 		return llm.Answer{}, false, nil
 	}
@@ -63,23 +65,23 @@ func (a *Answers) Answer(ctx context.Context, tenant, key string) (llm.Answer, b
 }
 
 // Keep implements llm.AnswerStore.
-func (a *Answers) Keep(ctx context.Context, tenant, key string, answer llm.Answer, ttl time.Duration) error {
+func (a *Answers) Keep(ctx context.Context, scope, key string, answer llm.Answer, ttl time.Duration) error {
 	data, err := json.Marshal(answer)
 	if err != nil {
 		return err
 	}
-	return a.client.fault(ctx, "keep an answer in redis", a.client.rdb.Set(ctx, cacheKey(tenant, "answer:"+key), data, ttl).Err())
+	return a.client.fault(ctx, "keep an answer in redis", a.client.rdb.Set(ctx, cacheKey(scope, "answer:"+key), data, ttl).Err())
 }
 
 // Lease implements llm.AnswerStore.
-func (a *Answers) Lease(ctx context.Context, tenant, key, holder string, ttl time.Duration) (bool, error) {
-	got, err := a.lease.Run(ctx, a.client.rdb, []string{cacheKey(tenant, "lease:"+key)}, holder, ttl.Milliseconds()).Int()
+func (a *Answers) Lease(ctx context.Context, scope, key, holder string, ttl time.Duration) (bool, error) {
+	got, err := a.lease.Run(ctx, a.client.rdb, []string{cacheKey(scope, "lease:"+key)}, holder, ttl.Milliseconds()).Int()
 	return got == 1, a.client.fault(ctx, "take a lease in redis", err)
 }
 
 // Release implements llm.AnswerStore.
-func (a *Answers) Release(ctx context.Context, tenant, key, holder string) error {
-	err := a.release.Run(ctx, a.client.rdb, []string{cacheKey(tenant, "lease:"+key)}, holder).Err()
+func (a *Answers) Release(ctx context.Context, scope, key, holder string) error {
+	err := a.release.Run(ctx, a.client.rdb, []string{cacheKey(scope, "lease:"+key)}, holder).Err()
 	return a.client.fault(ctx, "give back a lease in redis", err)
 }
 
@@ -127,9 +129,9 @@ func fields(t *llm.Tally) map[string]*int64 {
 	}
 }
 
-// Append implements llm.VectorStore: a stream for each tenant, whose ids are the cursors.
-func (a *Answers) Append(ctx context.Context, tenant string, v llm.Vector, ttl time.Duration) error {
-	key := cacheKey(tenant, "vectors")
+// Append implements llm.VectorStore: a stream for each scope, whose ids are the cursors.
+func (a *Answers) Append(ctx context.Context, scope string, v llm.Vector, ttl time.Duration) error {
+	key := cacheKey(scope, "vectors")
 	var going []redis.XMessage
 	if v.Sole {
 		var err error
@@ -139,7 +141,7 @@ func (a *Answers) Append(ctx context.Context, tenant string, v llm.Vector, ttl t
 	}
 	pipe := a.client.rdb.Pipeline()
 	for _, e := range going {
-		pipe.Unlink(ctx, cacheKey(tenant, fmt.Sprint("answer:", e.Values["key"])))
+		pipe.Unlink(ctx, cacheKey(scope, fmt.Sprint("answer:", e.Values["key"])))
 	}
 	pipe.XAdd(ctx, &redis.XAddArgs{Stream: key, MaxLen: llm.MaxVectors, Values: []any{"space", v.Space, "key", v.Key, "texts", len(v.Values), "values", pack(v.Values)}})
 	pipe.PExpire(ctx, key, ttl)
@@ -147,19 +149,24 @@ func (a *Answers) Append(ctx context.Context, tenant string, v llm.Vector, ttl t
 	return a.client.fault(ctx, "add a vector in redis", err)
 }
 
-// Forget deletes the answers of a tenant, and what leads to them. Its tally stays. It looks at all keys, a page at a time: it is for what
-// happens seldom.
+// Forget deletes the answers of a tenant, of all generations, and what leads to them. Its tally stays. It looks at all keys, a page at a
+// time: it is for what happens seldom.
 func (a *Answers) Forget(ctx context.Context, tenant string) error {
 	for cursor := uint64(0); ; {
-		keys, next, err := a.client.rdb.Scan(ctx, cursor, "{cache:*", scanned).Result()
+		keys, next, err := a.client.rdb.Scan(ctx, cursor, cachePrefix+"*", scanned).Result()
 		if err != nil {
 			return a.client.fault(ctx, "look for answers in redis", err)
 		}
 		keys = slices.DeleteFunc(keys, func(key string) bool {
-			return !strings.HasPrefix(key, cacheKey(tenant, "answer:")) && key != cacheKey(tenant, "vectors")
+			scope, what, _ := strings.Cut(strings.TrimPrefix(key, cachePrefix), "}:")
+			return llm.TenantOf(scope) != tenant || !strings.HasPrefix(what, "answer:") && what != "vectors"
 		})
 		if len(keys) > 0 {
-			if err := a.client.rdb.Unlink(ctx, keys...).Err(); err != nil {
+			pipe := a.client.rdb.Pipeline()
+			for _, key := range keys { // which may be on several nodes
+				pipe.Unlink(ctx, key)
+			}
+			if _, err := pipe.Exec(ctx); err != nil {
 				return a.client.fault(ctx, "delete answers in redis", err)
 			}
 		}
@@ -188,14 +195,14 @@ func (a *Answers) going(ctx context.Context, key string) ([]redis.XMessage, erro
 const page = 100
 
 // Since implements llm.VectorStore.
-func (a *Answers) Since(ctx context.Context, tenant, cursor string) ([]llm.Vector, string, error) {
+func (a *Answers) Since(ctx context.Context, scope, cursor string) ([]llm.Vector, string, error) {
 	var out []llm.Vector
 	for len(out) < llm.MaxVectors {
 		from := "-"
 		if cursor != "" {
 			from = "(" + cursor
 		}
-		entries, err := a.client.rdb.XRangeN(ctx, cacheKey(tenant, "vectors"), from, "+", page).Result()
+		entries, err := a.client.rdb.XRangeN(ctx, cacheKey(scope, "vectors"), from, "+", page).Result()
 		if err != nil {
 			return nil, cursor, a.client.fault(ctx, "read vectors from redis", err)
 		}

@@ -64,8 +64,14 @@ func TestAnswers_ForgetATenant(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := store.Keep(t.Context(), llm.Scope("school", "2"), "k", llm.Answer{Text: "of ada"}, time.Minute); err != nil {
+		t.Fatal(err)
+	}
 	if err := store.Forget(t.Context(), "school"); err != nil {
 		t.Fatal(err)
+	}
+	if _, found, err := store.Answer(t.Context(), llm.Scope("school", "2"), "k"); err != nil || found {
+		t.Errorf("what is of a generation is there: %v", err)
 	}
 	for tenant, there := range map[string]bool{"school": false, "school2": true} {
 		for n := range 1200 {
