@@ -144,7 +144,7 @@ func (p pantry) Store(ctx context.Context, tenant string, q api.CacheQuestion, r
 		return err
 	}
 	at, a := similarTo(scope, q), llm.Answer{Text: response, At: time.Now().UTC().Truncate(time.Millisecond)}
-	at.Key, at.Sole = "api:"+uuid.NewString(), true
+	at.Key, at.Sole, at.TTL = "api:"+uuid.NewString(), true, ttl
 	// The entry comes first: an answer that none leads to would be there for days, and nothing would bound how many.
 	if err := p.index.Add(llm.WithCaller(ctx, llm.Caller{Tenant: tenant}), at, a); err != nil {
 		return err

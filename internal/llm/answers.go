@@ -18,6 +18,8 @@ type Answer struct {
 	Text     string    `json:"text"`
 	Provider string    `json:"provider"`
 	Model    string    `json:"model"`
+	Offline  bool      `json:"offline,omitempty"` // like Fallback, of what is shared at the time and not kept
+	Fallback string    `json:"fallback,omitempty"`
 	Usage    Usage     `json:"usage"` // what it cost the first time
 	At       time.Time `json:"at"`
 }
@@ -78,12 +80,13 @@ type VectorStore interface {
 
 // Similar is a question to a semantic cache.
 type Similar struct {
-	Scope     string   // whose, see Scope
-	Space     string   // what must be equal for two questions to be compared
-	Texts     []string // what is compared, each with its counterpart
-	Key       string   // under which the answer is kept
-	Threshold float64  // 0 takes the index's
-	Sole      bool     // for Add: nothing else leads to the answer, see Vector
+	Scope     string        // whose, see Scope
+	Space     string        // what must be equal for two questions to be compared
+	Texts     []string      // what is compared, each with its counterpart
+	Key       string        // under which the answer is kept
+	TTL       time.Duration // for Add, where the index itself keeps the answer: how long; 0 takes the index's
+	Threshold float64       // 0 takes the index's
+	Sole      bool          // for Add: nothing else leads to the answer, see Vector
 }
 
 // Match is what a semantic cache found.

@@ -38,7 +38,8 @@ type CacheConfig struct {
 //
 // Of those who ask the same at the same time one asks, and the others wait: in a process by a map, between processes by a lease in the
 // store, which ends by itself when its holder dies. A store that is away costs one who asks a timeout; those of the next awayTime
-// go on without it, and do not notice. The same holds for the semantic index.
+// go on without it, and notice only that nothing is kept: in a process one asks for all at the same time then, too. The same holds for the
+// semantic index, and for whoever says which generation counts.
 //
 // Requests with tools, without a caller, or of a caller who wants none of it pass by.
 type Cached struct {
@@ -84,6 +85,7 @@ func (c *Cached) Complete(ctx context.Context, req Request) (Response, error) {
 type question struct {
 	tenant   string
 	scope    string // of the tenant's caches, as it was when it was asked
+	bare     bool   // nothing is looked up or kept
 	key      string
 	similar  *Similar // nil: it has no prose to compare
 	req      Request
@@ -93,16 +95,13 @@ type question struct {
 // CompleteValid implements Validating. Response.Cache says how an answer came without a call; Usage is zero then, and no round was made.
 func (c *Cached) CompleteValid(ctx context.Context, req Request, validate func(string) []fault.Detail) (Response, int, error) {
 	caller, ok := CallerFrom(ctx)
-	if !ok || caller.Tenant == "" || caller.NoCache || len(req.Tools) > 0 || c.storeAway.lasts() {
+	if !ok || caller.Tenant == "" || caller.NoCache || len(req.Tools) > 0 {
 		return completeValid(ctx, c.next, req, validate)
 	}
-	scope, ok := c.scope(ctx, caller.Tenant)
-	if !ok {
-		return completeValid(ctx, c.next, req, validate)
-	}
-	model := routeOf(c.next, req.Purpose)
-	q := question{tenant: caller.Tenant, scope: scope, key: exactKey(model, req), req: req, validate: validate}
-	if space, texts, ok := semanticKey(model, req); ok && c.semantic != nil {
+	scope, known := c.scope(ctx, caller.Tenant)
+	model, told := routeOf(c.next, req.Purpose), toldTo(c.next, req)
+	q := question{tenant: caller.Tenant, scope: scope, bare: !known, key: exactKey(model, told), req: req, validate: validate}
+	if space, texts, ok := semanticKey(model, told); ok && c.semantic != nil {
 		q.similar = &Similar{Scope: scope, Space: space, Texts: texts, Key: q.key}
 	}
 	for {
@@ -129,16 +128,18 @@ func (c *Cached) CompleteValid(ctx context.Context, req Request, validate func(s
 func (c *Cached) lead(ctx context.Context, q question, made *flight) (resp Response, rounds int, err error) {
 	answer, outcome := Answer{}, errNotAsked
 	defer func() { c.flights.land(q.scope+" "+q.key, made, answer, outcome) }()
-	if found, how, ok := c.find(ctx, q); ok {
-		answer, outcome = found, nil
-		c.tally(ctx, q.tenant, saved(found, how))
-		return found.response(how), 0, nil
+	if !q.bare {
+		if found, how, ok := c.find(ctx, q); ok {
+			answer, outcome = found, nil
+			c.tally(ctx, q.tenant, saved(found, how))
+			return found.response(how), 0, nil
+		}
+		defer c.holding(ctx, q)() // also when the client panics: a lease that nobody ends is renewed as long as ctx lives
 	}
-	defer c.holding(ctx, q)() // also when the client panics: a lease that nobody ends is renewed as long as ctx lives
 	resp, rounds, err = completeValid(ctx, c.next, q.req, q.validate)
 	if outcome = err; err == nil {
 		answer = answerOf(resp)
-		c.keep(ctx, q, answer, resp.Fallback == "" && !resp.Offline)
+		c.keep(ctx, q, answer, !q.bare && resp.Fallback == "" && !resp.Offline)
 	}
 	return resp, rounds, err
 }
@@ -167,9 +168,11 @@ func unpaid(err error) error {
 }
 
 func answerOf(r Response) Answer {
-	return Answer{Text: r.Text, Provider: r.Provider, Model: r.Model, Usage: r.Usage, At: time.Now().UTC()}
+	return Answer{Text: r.Text, Provider: r.Provider, Model: r.Model, Offline: r.Offline, Fallback: r.Fallback, Usage: r.Usage, At: time.Now().UTC()}
 }
 
 func (a Answer) response(how string) Response {
-	return Response{Text: a.Text, Provider: a.Provider, Model: a.Model, Cache: how, Usage: Usage{CostKnown: true}}
+	return Response{
+		Text: a.Text, Provider: a.Provider, Model: a.Model, Offline: a.Offline, Fallback: a.Fallback, Cache: how, Usage: Usage{CostKnown: true},
+	}
 }

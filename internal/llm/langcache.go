@@ -25,6 +25,9 @@ type LangCacheConfig struct {
 	Transport http.RoundTripper
 }
 
+// maxLangCache bounds a reply of the service, in bytes: an answer is JSON in JSON there, where a quotation mark has four.
+const maxLangCache = 8 * MaxAnswer
+
 // LangCache is the SemanticIndex of a Redis LangCache service, over its REST API: POST /v1/caches/{id}/entries/search, and POST and
 // DELETE /v1/caches/{id}/entries. The service computes the embeddings, of all
 // texts of a question together, so that one text that differs among many weighs less than with Semantic. Tenant and space go as attributes, which the service matches exactly,
@@ -77,10 +80,8 @@ func (l *LangCache) Search(ctx context.Context, q Similar) (Match, bool, error) 
 	}
 	best := found.Data[0]
 	m := Match{Similarity: best.Similarity}
-	if err := json.Unmarshal([]byte(best.Response), &m.Answer); err != nil {
-		return Match{}, false, fault.New(fault.Unavailable, "langcache returned an entry that is none of ours: %w", err)
-	}
-	return m, best.Similarity >= limit, nil
+	ours := json.Unmarshal([]byte(best.Response), &m.Answer) == nil // what else there is in the cache is no trouble of the service
+	return m, ours && best.Similarity >= limit, nil
 }
 
 // Add implements SemanticIndex.
@@ -89,8 +90,12 @@ func (l *LangCache) Add(ctx context.Context, q Similar, a Answer) error {
 	if err != nil {
 		return err
 	}
+	ttl := l.cfg.TTL
+	if q.TTL > 0 {
+		ttl = q.TTL
+	}
 	return l.send(ctx, http.MethodPost, l.base, map[string]any{
-		"prompt": clip(strings.Join(q.Texts, "\n"), maxEmbedText), "response": string(response), "attributes": attributes(q), "ttlMillis": l.cfg.TTL.Milliseconds(),
+		"prompt": clip(strings.Join(q.Texts, "\n"), maxEmbedText), "response": string(response), "attributes": attributes(q), "ttlMillis": ttl.Milliseconds(),
 	}, nil)
 }
 
@@ -131,7 +136,7 @@ func (l *LangCache) send(ctx context.Context, method, to string, body, out any) 
 		return fault.New(fault.Unavailable, "langcache could not be reached: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, 2*MaxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxLangCache))
 	switch {
 	case err != nil:
 		return fault.New(fault.Unavailable, "langcache broke off its answer: %w", err)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/llm"
@@ -112,6 +113,35 @@ func TestLangCache_ForgetsATenant(t *testing.T) {
 	}
 	if len(service.entries) != 1 {
 		t.Errorf("the service has %v", service.entries)
+	}
+}
+
+// A long answer full of quotation marks comes back whole; an entry that somebody else made is none; and an entry ends when its caller wants it.
+func TestLangCache_ReadsBackWhatItKept(t *testing.T) {
+	t.Parallel()
+	service := &langcache{}
+	server := httptest.NewServer(service)
+	defer server.Close()
+	index, err := llm.NewLangCache(llm.LangCacheConfig{URL: server.URL, CacheID: "c1", Key: "key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat(`"\`, llm.MaxAnswer/3)
+	q := llm.Similar{Scope: "lakeside", Space: "s", Texts: []string{"how plants grow"}, TTL: time.Minute}
+	if err := index.Add(t.Context(), q, llm.Answer{Text: long}); err != nil {
+		t.Fatal(err)
+	}
+	if found, ok, err := index.Search(t.Context(), q); err != nil || !ok || found.Answer.Text != long {
+		t.Errorf("found %d bytes, %v, %v", len(found.Answer.Text), ok, err)
+	}
+	service.mu.Lock()
+	if ttl := service.entries[0]["ttlMillis"]; ttl != 60_000.0 {
+		t.Errorf("it is kept for %v ms", ttl)
+	}
+	service.entries[0]["response"] = "not ours"
+	service.mu.Unlock()
+	if _, ok, err := index.Search(t.Context(), q); err != nil || ok {
+		t.Errorf("found what is none of ours: %v, %v", ok, err)
 	}
 }
 

@@ -27,8 +27,14 @@ func TenantOf(scope string) string {
 // whoever asks goes on without a cache, because what is found could be of somebody who was erased.
 type Generation func(ctx context.Context, tenant string) (string, error)
 
-// scope returns the caches of a tenant as they are now.
-func (c *Cached) scope(ctx context.Context, tenant string) (string, bool) {
+// unknownGeneration stands for that of those who ask while they cannot know it. No generation is called so.
+const unknownGeneration = "?"
+
+// scope returns the caches of a tenant as they are now; false where none may be used.
+func (c *Cached) scope(ctx context.Context, tenant string) (scope string, known bool) {
+	if c.storeAway.lasts() {
+		return Scope(tenant, unknownGeneration), false
+	}
 	if c.generation == nil {
 		return tenant, true
 	}
@@ -38,6 +44,7 @@ func (c *Cached) scope(ctx context.Context, tenant string) (string, bool) {
 	c.storeAway.note(ctx, err)
 	if err != nil {
 		c.log.DebugContext(ctx, "nobody says which generation of the cache counts", "error", err)
+		return Scope(tenant, unknownGeneration), false
 	}
-	return Scope(tenant, generation), err == nil
+	return Scope(tenant, generation), true
 }
