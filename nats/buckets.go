@@ -20,6 +20,8 @@ const (
 	BucketRevocations = "REVOCATIONS" // a document for each revocation, gone when it outlives no token: see Revocations
 
 	BucketChannelCache = "CHANNEL_CACHE" // the last message of each cache channel: see ChannelBus
+
+	BucketCaches = "CACHES" // a document for each tenant: see Generations
 )
 
 // BucketBlobs is the bucket of large objects: see Blobs.
@@ -57,6 +59,7 @@ func (t Topology) buckets() []jetstream.StreamConfig {
 		policy, gate, leases, revocations, tickets, t.channelCache(),
 		t.documents(BucketSchedules, "what is submitted again and again"),
 		t.documents(BucketCampaigns, "dead letters that are replayed in bulk"),
+		t.documents(BucketCaches, "the generation of what is cached for each tenant"),
 		{
 			Name: "OBJ_" + BucketBlobs, Subjects: []string{blobChunks(">"), blobMeta(">")}, Description: "what is too large for an event",
 			Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew, Storage: t.storage(), Replicas: t.Replicas,

@@ -371,6 +371,9 @@ func workAdmin(t *testing.T, api, worker *natstest.Broker) {
 	if _, err := tickets.Take(t.Context(), "a"); err != nil {
 		t.Error(err)
 	}
+	for _, broker := range []*natstest.Broker{api, worker} {
+		currentGeneration(t, newGenerations(t, broker), "school")
+	}
 	bus := newBus(t, api.JS)
 	channelstest.Listen(t, bus)
 	if err := bus.Put(t.Context(), "cache-a", []byte("v"), time.Minute); err != nil {
@@ -426,6 +429,10 @@ func workRecorder(t *testing.T, recorder *natstest.Broker, q events.Event) {
 		t.Error(err)
 	}
 	forgetWithBlobs(t, recorder)
+	if err := newGenerations(t, recorder).Next(t.Context(), "school"); err != nil {
+		t.Error(err)
+	}
+	currentGeneration(t, newGenerations(t, recorder), "school")
 	policies := newPolicyStore(t, recorder.JS)
 	keep(t, policies)
 	wait(t, "the recorder knows the policy", policies.Ready())

@@ -27,16 +27,19 @@ type caches struct {
 	answers llm.AnswerStore
 	index   llm.SemanticIndex // nil: only the same question finds an answer
 	close   func()
+
+	generation llm.Generation
 }
 
 // openCaches opens what the configuration asks for: in Redis for all processes, or in this process alone where REDIS_URL is not set.
-// It returns nil when nothing is to be kept. What compares meanings keeps to the limits and budgets of the policy.
-func openCaches(cfg Config, within llm.GovernConfig) (*caches, error) {
+// It returns nil when nothing is to be kept. What compares meanings keeps to the limits and budgets of the policy, and only what is of the present
+// generation is found.
+func openCaches(cfg Config, within llm.GovernConfig, generation llm.Generation) (*caches, error) {
 	if cfg.LLMCache == cacheOff {
 		return nil, nil
 	}
 	local := llm.NewLocalAnswers()
-	c := &caches{answers: local, close: func() {}}
+	c := &caches{answers: local, close: func() {}, generation: generation}
 	var vectors llm.VectorStore = local
 	if cfg.RedisURL != "" {
 		client, err := redis.Open(redis.Config{URL: cfg.RedisURL})
@@ -50,7 +53,7 @@ func openCaches(cfg Config, within llm.GovernConfig) (*caches, error) {
 	switch {
 	case cfg.LLMCache == cacheExact:
 	case cfg.LangCacheURL != "":
-		c.index, err = llm.NewLangCache(llm.LangCacheConfig{URL: cfg.LangCacheURL, CacheID: cfg.LangCacheID, Key: cfg.LangCacheKey, Threshold: cfg.CacheThreshold})
+		c.index, err = cfg.langCache()
 	default:
 		c.index, err = c.ownIndex(cfg, vectors, within)
 	}
@@ -59,6 +62,10 @@ func openCaches(cfg Config, within llm.GovernConfig) (*caches, error) {
 		return nil, &usageError{err}
 	}
 	return c, nil
+}
+
+func (cfg Config) langCache() (*llm.LangCache, error) {
+	return llm.NewLangCache(llm.LangCacheConfig{URL: cfg.LangCacheURL, CacheID: cfg.LangCacheID, Key: cfg.LangCacheKey, Threshold: cfg.CacheThreshold})
 }
 
 func (c *caches) ownIndex(cfg Config, vectors llm.VectorStore, within llm.GovernConfig) (llm.SemanticIndex, error) {
@@ -82,32 +89,12 @@ func (c *caches) end() {
 	}
 }
 
-// forgetAnswers deletes what the caches of a tenant hold in Redis: nobody can say which of it was written for one of its users, or by them. A
-// process without Redis holds its own until it ends, and a LangCache service for seven days.
-func (cfg Config) forgetAnswers(ctx context.Context, tenant string) error {
-	if cfg.RedisURL == "" {
-		return nil
-	}
-	client, err := redis.Open(redis.Config{URL: cfg.RedisURL})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = client.Close() }()
-	answers := redis.NewAnswers(client)
-	for _, name := range []string{tenant, pantryOf(tenant)} {
-		if err := answers.Forget(ctx, name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // around returns client behind the caches.
 func (c *caches) around(client llm.Client, logger *slog.Logger) (llm.Client, error) {
 	if c == nil {
 		return client, nil
 	}
-	return llm.NewCached(llm.CacheConfig{Client: client, Store: c.answers, Semantic: c.index, Logger: logger})
+	return llm.NewCached(llm.CacheConfig{Client: client, Store: c.answers, Semantic: c.index, Generation: c.generation, Logger: logger})
 }
 
 // forAPI returns what callers of the API may keep; nil when nothing is compared.
@@ -124,16 +111,26 @@ type pantry struct{ *caches }
 
 func pantryOf(tenant string) string { return tenant + " api" }
 
+// scopes returns what agents and programs of a tenant have in the caches, as it is now.
+func (c *caches) scopes(ctx context.Context, tenant string) (agents, programs string, err error) {
+	generation, err := c.generation(ctx, tenant)
+	return llm.Scope(tenant, generation), llm.Scope(pantryOf(tenant), generation), err
+}
+
 // similarTo says how a question of the API is known.
-func similarTo(tenant string, q api.CacheQuestion) llm.Similar {
+func similarTo(scope string, q api.CacheQuestion) llm.Similar {
 	attributes, _ := json.Marshal(q.Attributes) // of strings, in the order of their names
 	space := sha256.Sum256(attributes)
-	return llm.Similar{Tenant: pantryOf(tenant), Space: "api " + hex.EncodeToString(space[:]), Texts: []string{q.Prompt}, Threshold: q.Threshold}
+	return llm.Similar{Scope: scope, Space: "api " + hex.EncodeToString(space[:]), Texts: []string{q.Prompt}, Threshold: q.Threshold}
 }
 
 // Search implements api.SemanticCache.
 func (p pantry) Search(ctx context.Context, tenant string, q api.CacheQuestion) (api.CacheHit, error) {
-	found, ok, err := p.index.Search(llm.WithCaller(ctx, llm.Caller{Tenant: tenant}), similarTo(tenant, q))
+	_, scope, err := p.scopes(ctx, tenant)
+	if err != nil {
+		return api.CacheHit{}, err
+	}
+	found, ok, err := p.index.Search(llm.WithCaller(ctx, llm.Caller{Tenant: tenant}), similarTo(scope, q))
 	if err != nil || !ok {
 		return api.CacheHit{Similarity: found.Similarity}, err
 	}
@@ -142,8 +139,12 @@ func (p pantry) Search(ctx context.Context, tenant string, q api.CacheQuestion) 
 
 // Store implements api.SemanticCache.
 func (p pantry) Store(ctx context.Context, tenant string, q api.CacheQuestion, response string, ttl time.Duration) error {
-	at, a := similarTo(tenant, q), llm.Answer{Text: response, At: time.Now().UTC().Truncate(time.Millisecond)}
-	at.Key, at.Sole = "api:"+uuid.NewString(), true
+	_, scope, err := p.scopes(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	at, a := similarTo(scope, q), llm.Answer{Text: response, At: time.Now().UTC().Truncate(time.Millisecond)}
+	at.Key, at.Sole, at.TTL = "api:"+uuid.NewString(), true, ttl
 	// The entry comes first: an answer that none leads to would be there for days, and nothing would bound how many.
 	if err := p.index.Add(llm.WithCaller(ctx, llm.Caller{Tenant: tenant}), at, a); err != nil {
 		return err
@@ -151,7 +152,7 @@ func (p pantry) Store(ctx context.Context, tenant string, q api.CacheQuestion, r
 	if _, own := p.index.(*llm.Semantic); !own {
 		return nil // the index keeps the answer
 	}
-	return p.answers.Keep(ctx, at.Tenant, at.Key, a, ttl)
+	return p.answers.Keep(ctx, at.Scope, at.Key, a, ttl)
 }
 
 // Stats implements api.SemanticCache.
@@ -160,11 +161,15 @@ func (p pantry) Stats(ctx context.Context, tenant string) (api.CacheStats, error
 	if err != nil {
 		return api.CacheStats{}, err
 	}
-	entries, err := p.index.Entries(ctx, tenant)
+	agents, programs, err := p.scopes(ctx, tenant)
 	if err != nil {
 		return api.CacheStats{}, err
 	}
-	stored, err := p.index.Entries(ctx, pantryOf(tenant))
+	entries, err := p.index.Entries(ctx, agents)
+	if err != nil {
+		return api.CacheStats{}, err
+	}
+	stored, err := p.index.Entries(ctx, programs)
 	if err != nil {
 		return api.CacheStats{}, err
 	}

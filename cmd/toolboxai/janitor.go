@@ -46,6 +46,11 @@ func (s *system) janitor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	generations, err := nats.NewGenerations(s.broker.js)
+	if err != nil {
+		return err
+	}
+	answers := forgetting{s.cfg, generations, time.Now}
 	archive, record := postgres.NewAuditLog(s.db), s.auditStream()
 	j, err := privacy.NewJanitor(privacy.JanitorConfig{
 		Backlog: s.db, Logger: s.logger, Forget: nats.NewEraser(s.broker.js).Forget,
@@ -57,11 +62,12 @@ func (s *system) janitor(ctx context.Context) error {
 			return audit.Purge(ctx, archive, record, tenant, before)
 		},
 		EraseElsewhere: func(ctx context.Context, tenant, userID string) error {
-			if err := s.cfg.forgetAnswers(ctx, tenant); err != nil {
+			if err := answers.tenant(ctx, tenant); err != nil {
 				return err
 			}
 			return eraseSchedules(ctx, schedules, tenant, userID)
 		},
+		AgeElsewhere: answers.older,
 	})
 	if err != nil {
 		return err

@@ -1,14 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/toolboxai/orchestrator/api"
 	"github.com/toolboxai/orchestrator/internal/llm"
-	"github.com/toolboxai/orchestrator/internal/redis"
-	"github.com/toolboxai/orchestrator/internal/redis/redistest"
 )
 
 // Whoever stores by the API, however much, pushes out nothing of what agents know, and fills no more than a list of answers. Neither
@@ -20,8 +19,8 @@ func TestPantry_IsBoundedAndApartFromAgents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := pantry{&caches{answers: local, index: index}}
-	agents := llm.Similar{Tenant: "school", Space: "agents", Texts: []string{"how plants grow in spring"}, Key: "k"}
+	p := pantry{&caches{answers: local, index: index, generation: func(context.Context, string) (string, error) { return "", nil }}}
+	agents := llm.Similar{Scope: "school", Space: "agents", Texts: []string{"how plants grow in spring"}, Key: "k"}
 	for _, err := range []error{local.Keep(t.Context(), "school", "k", llm.Answer{Text: "of an agent"}, time.Hour), index.Add(t.Context(), agents, llm.Answer{})} {
 		if err != nil {
 			t.Fatal(err)
@@ -58,34 +57,5 @@ func TestPantry_IsBoundedAndApartFromAgents(t *testing.T) {
 	other, err := p.Search(t.Context(), "college", api.CacheQuestion{Prompt: "a prompt of its own, number 7"})
 	if err != nil || other.Hit {
 		t.Errorf("another tenant finds %+v, %v", other, err)
-	}
-}
-
-// Whoever is erased leaves nothing in the caches of their tenant, neither what agents wrote nor what programs stored.
-func TestCaches_ForgetATenantWhoseUserIsErased(t *testing.T) {
-	t.Parallel()
-	cfg := Config{RedisURL: redistest.Start(t).URL}
-	client, err := redis.Open(redis.Config{URL: cfg.RedisURL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
-	store := redis.NewAnswers(client)
-	names := []string{"school", pantryOf("school")}
-	for _, name := range append(names, "college") {
-		if err := store.Keep(t.Context(), name, "k", llm.Answer{Text: "about ada"}, time.Hour); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := cfg.forgetAnswers(t.Context(), "school"); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		if _, there, err := store.Answer(t.Context(), name, "k"); err != nil || there {
-			t.Errorf("%q is there: %v", name, err)
-		}
-	}
-	if _, there, err := store.Answer(t.Context(), "college", "k"); err != nil || !there {
-		t.Errorf("another tenant's is gone: %v", err)
 	}
 }

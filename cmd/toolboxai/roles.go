@@ -132,7 +132,11 @@ func (s *system) serveAPI(ctx context.Context, listener net.Listener) error {
 		return err
 	}
 	defer spending.close()
-	kept, err := openCaches(s.cfg, llm.GovernConfig{Meter: spending, Policy: policies.Current, Breakers: id.breakers, Logger: s.logger})
+	generations, err := nats.NewGenerations(s.broker.js)
+	if err != nil {
+		return err
+	}
+	kept, err := openCaches(s.cfg, llm.GovernConfig{Meter: spending, Policy: policies.Current, Breakers: id.breakers, Logger: s.logger}, generations.Current)
 	if err != nil {
 		return err
 	}
@@ -235,7 +239,11 @@ func (s *system) work(ctx context.Context) error {
 	}
 	defer counting.close()
 	name, breakers := workerName(), breaker.NewRegistry()
-	kept, err := openCaches(s.cfg, llm.GovernConfig{Meter: counting, Policy: policies.Current, Breakers: breakers, Logger: s.logger})
+	generations, err := nats.NewGenerations(s.broker.js)
+	if err != nil {
+		return err
+	}
+	kept, err := openCaches(s.cfg, llm.GovernConfig{Meter: counting, Policy: policies.Current, Breakers: breakers, Logger: s.logger}, generations.Current)
 	if err != nil {
 		return err
 	}

@@ -50,10 +50,10 @@ func (u *anthropicUsage) note(seen *sighting) {
 	if u == nil {
 		return
 	}
-	if input := max(u.Input, 0) + max(u.Created, 0) + max(u.Read, 0); input > 0 {
-		seen.used.input, seen.used.cached = input, max(u.Read, 0)
+	if input := sane(u.Input) + sane(u.Created) + sane(u.Read); input > 0 {
+		seen.used.input, seen.used.cached = input, sane(u.Read)
 	}
-	seen.used.output = max(seen.used.output, u.Output)
+	seen.used.output = max(seen.used.output, sane(u.Output))
 }
 
 // inspect hands on text only, as one block: langchaingo knows few sorts of blocks, and stops at one that it does not know.

@@ -23,8 +23,10 @@ type CacheConfig struct {
 	Client   Client        // required
 	Store    AnswerStore   // required
 	Semantic SemanticIndex // nil: only the same question finds an answer
-	TTL      time.Duration // AnswerTTL
-	Logger   *slog.Logger
+	// Generation says what of the caches counts; nil: all that there is. An answer is kept in the generation in which it was asked for.
+	Generation Generation
+	TTL        time.Duration // AnswerTTL
+	Logger     *slog.Logger
 }
 
 // Cached is a Client that does not ask a model what it has answered already, for the same tenant.
@@ -36,7 +38,8 @@ type CacheConfig struct {
 //
 // Of those who ask the same at the same time one asks, and the others wait: in a process by a map, between processes by a lease in the
 // store, which ends by itself when its holder dies. A store that is away costs one who asks a timeout; those of the next awayTime
-// go on without it, and do not notice. The same holds for the semantic index.
+// go on without it, and notice only that nothing is kept: in a process one asks for all at the same time then, too. The same holds for the
+// semantic index, and for whoever says which generation counts.
 //
 // Requests with tools, without a caller, or of a caller who wants none of it pass by.
 type Cached struct {
@@ -47,6 +50,8 @@ type Cached struct {
 	flights  *flights
 	holder   string
 	log      *slog.Logger
+
+	generation Generation
 
 	storeAway, indexAway outage
 }
@@ -64,6 +69,7 @@ func NewCached(cfg CacheConfig) (*Cached, error) {
 	}
 	return &Cached{
 		next: cfg.Client, store: cfg.Store, semantic: cfg.Semantic, ttl: cfg.TTL, flights: newFlights(), holder: uuid.NewString(), log: cfg.Logger,
+		generation: cfg.Generation,
 	}, nil
 }
 
@@ -78,6 +84,8 @@ func (c *Cached) Complete(ctx context.Context, req Request) (Response, error) {
 // question is one request with what it is known by.
 type question struct {
 	tenant   string
+	scope    string // of the tenant's caches, as it was when it was asked
+	bare     bool   // nothing is looked up or kept
 	key      string
 	similar  *Similar // nil: it has no prose to compare
 	req      Request
@@ -87,16 +95,17 @@ type question struct {
 // CompleteValid implements Validating. Response.Cache says how an answer came without a call; Usage is zero then, and no round was made.
 func (c *Cached) CompleteValid(ctx context.Context, req Request, validate func(string) []fault.Detail) (Response, int, error) {
 	caller, ok := CallerFrom(ctx)
-	if !ok || caller.Tenant == "" || caller.NoCache || len(req.Tools) > 0 || c.storeAway.lasts() {
+	if !ok || caller.Tenant == "" || caller.NoCache || len(req.Tools) > 0 {
 		return completeValid(ctx, c.next, req, validate)
 	}
-	model := routeOf(c.next, req.Purpose)
-	q := question{tenant: caller.Tenant, key: exactKey(model, req), req: req, validate: validate}
-	if space, texts, ok := semanticKey(model, req); ok && c.semantic != nil {
-		q.similar = &Similar{Tenant: caller.Tenant, Space: space, Texts: texts, Key: q.key}
+	scope, known := c.scope(ctx, caller.Tenant)
+	model, told := routeOf(c.next, req.Purpose), toldTo(c.next, req)
+	q := question{tenant: caller.Tenant, scope: scope, bare: !known, key: exactKey(model, told), req: req, validate: validate}
+	if space, texts, ok := semanticKey(model, told); ok && c.semantic != nil {
+		q.similar = &Similar{Scope: scope, Space: space, Texts: texts, Key: q.key}
 	}
 	for {
-		made, first := c.flights.join(q.tenant + " " + q.key)
+		made, first := c.flights.join(q.scope + " " + q.key)
 		if first {
 			return c.lead(ctx, q, made)
 		}
@@ -118,17 +127,19 @@ func (c *Cached) CompleteValid(ctx context.Context, req Request, validate func(s
 // lead finds the answer, or asks for it, and tells those who wait.
 func (c *Cached) lead(ctx context.Context, q question, made *flight) (resp Response, rounds int, err error) {
 	answer, outcome := Answer{}, errNotAsked
-	defer func() { c.flights.land(q.tenant+" "+q.key, made, answer, outcome) }()
-	if found, how, ok := c.find(ctx, q); ok {
-		answer, outcome = found, nil
-		c.tally(ctx, q.tenant, saved(found, how))
-		return found.response(how), 0, nil
+	defer func() { c.flights.land(q.scope+" "+q.key, made, answer, outcome) }()
+	if !q.bare {
+		if found, how, ok := c.find(ctx, q); ok {
+			answer, outcome = found, nil
+			c.tally(ctx, q.tenant, saved(found, how))
+			return found.response(how), 0, nil
+		}
+		defer c.holding(ctx, q)() // also when the client panics: a lease that nobody ends is renewed as long as ctx lives
 	}
-	defer c.holding(ctx, q)() // also when the client panics: a lease that nobody ends is renewed as long as ctx lives
 	resp, rounds, err = completeValid(ctx, c.next, q.req, q.validate)
 	if outcome = err; err == nil {
 		answer = answerOf(resp)
-		c.keep(ctx, q, answer, resp.Fallback == "" && !resp.Offline)
+		c.keep(ctx, q, answer, !q.bare && resp.Fallback == "" && !resp.Offline)
 	}
 	return resp, rounds, err
 }
@@ -157,9 +168,11 @@ func unpaid(err error) error {
 }
 
 func answerOf(r Response) Answer {
-	return Answer{Text: r.Text, Provider: r.Provider, Model: r.Model, Usage: r.Usage, At: time.Now().UTC()}
+	return Answer{Text: r.Text, Provider: r.Provider, Model: r.Model, Offline: r.Offline, Fallback: r.Fallback, Usage: r.Usage, At: time.Now().UTC()}
 }
 
 func (a Answer) response(how string) Response {
-	return Response{Text: a.Text, Provider: a.Provider, Model: a.Model, Cache: how, Usage: Usage{CostKnown: true}}
+	return Response{
+		Text: a.Text, Provider: a.Provider, Model: a.Model, Offline: a.Offline, Fallback: a.Fallback, Cache: how, Usage: Usage{CostKnown: true},
+	}
 }

@@ -71,7 +71,7 @@ func (c *Cached) find(ctx context.Context, q question) (Answer, string, bool) {
 func (c *Cached) kept(ctx context.Context, q question) (Answer, bool) {
 	bounded, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
-	a, ok, err := c.store.Answer(bounded, q.tenant, q.key)
+	a, ok, err := c.store.Answer(bounded, q.scope, q.key)
 	c.storeAway.note(ctx, err)
 	if err != nil {
 		c.log.DebugContext(ctx, "the cache of answers does not answer", "error", err)
@@ -93,7 +93,7 @@ func (c *Cached) alike(ctx context.Context, q question) (Answer, bool) {
 	if !ok || err != nil || age >= c.ttl || !c.take(q, found.Answer) {
 		return Answer{}, false
 	}
-	c.try(ctx, func(ctx context.Context) error { return c.store.Keep(ctx, q.tenant, q.key, found.Answer, c.ttl-age) })
+	c.try(ctx, func(ctx context.Context) error { return c.store.Keep(ctx, q.scope, q.key, found.Answer, c.ttl-age) })
 	return found.Answer, true
 }
 
@@ -106,7 +106,7 @@ func (c *Cached) keep(ctx context.Context, q question, a Answer, others bool) {
 	if !others || len(a.Text) > MaxAnswer {
 		return
 	}
-	c.try(ctx, func(ctx context.Context) error { return c.store.Keep(ctx, q.tenant, q.key, a, c.ttl) })
+	c.try(ctx, func(ctx context.Context) error { return c.store.Keep(ctx, q.scope, q.key, a, c.ttl) })
 	if q.similar == nil || c.storeAway.lasts() || c.indexAway.lasts() {
 		return
 	}
@@ -151,13 +151,13 @@ func (c *Cached) try(ctx context.Context, do func(context.Context) error) {
 func (c *Cached) lease(ctx context.Context, q question) (bool, error) {
 	bounded, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
-	mine, err := c.store.Lease(bounded, q.tenant, q.key, c.holder, leaseTTL)
+	mine, err := c.store.Lease(bounded, q.scope, q.key, c.holder, leaseTTL)
 	c.storeAway.note(ctx, err)
 	return mine, err
 }
 
 func (c *Cached) release(ctx context.Context, q question) {
-	c.try(ctx, func(ctx context.Context) error { return c.store.Release(ctx, q.tenant, q.key, c.holder) })
+	c.try(ctx, func(ctx context.Context) error { return c.store.Release(ctx, q.scope, q.key, c.holder) })
 }
 
 // holding renews the lease until the returned function is called, which gives it back.

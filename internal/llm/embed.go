@@ -92,7 +92,7 @@ func (e *RemoteEmbedder) Embed(ctx context.Context, texts []string) ([][]float32
 	if err != nil {
 		return nil, Usage{}, fault.New(fault.Unavailable, "%s sent embeddings that make no sense: %w", r.provider, err)
 	}
-	usage := Usage{InputTokens: max(answer.Usage.Prompt, answer.Usage.Total, 0), CostKnown: r.free}
+	usage := Usage{InputTokens: sane(max(answer.Usage.Prompt, answer.Usage.Total)), CostKnown: r.free}
 	if usage.InputTokens > 0 {
 		usage.CostUSD, usage.CostKnown = e.quote(tokens{input: usage.InputTokens})
 	}

@@ -41,3 +41,10 @@ func WireSchema(provider string, schema json.RawMessage) (json.RawMessage, bool)
 	}
 	return wireSchema(schema, openaiKeywords)
 }
+
+// Held returns how many answers a store holds, also of those that have expired.
+func Held(l *LocalAnswers) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.answers)
+}

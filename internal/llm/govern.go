@@ -136,10 +136,15 @@ func (g *Governed) Complete(ctx context.Context, req Request) (Response, error) 
 	if g.offline != nil {
 		return g.offline.Complete(ctx, req)
 	}
+	return g.chainFor(req.Purpose).Complete(ctx, g.told(req))
+}
+
+// told returns req with the temperature of its kind.
+func (g *Governed) told(req Request) Request {
 	if t := g.kinds.of(req.Purpose).Temperature; t != nil {
 		req.Temperature = *t
 	}
-	return g.chainFor(req.Purpose).Complete(ctx, req)
+	return req
 }
 
 func (g *Governed) chainFor(purpose string) *chain {

@@ -25,10 +25,13 @@ type LangCacheConfig struct {
 	Transport http.RoundTripper
 }
 
-// LangCache is the SemanticIndex of a Redis LangCache service, over its REST API: POST /v1/caches/{id}/entries/search and
-// POST /v1/caches/{id}/entries. The service computes the embeddings, of all
+// maxLangCache bounds a reply of the service, in bytes: an answer is JSON in JSON there, where a quotation mark has four.
+const maxLangCache = 8 * MaxAnswer
+
+// LangCache is the SemanticIndex of a Redis LangCache service, over its REST API: POST /v1/caches/{id}/entries/search, and POST and
+// DELETE /v1/caches/{id}/entries. The service computes the embeddings, of all
 // texts of a question together, so that one text that differs among many weighs less than with Semantic. Tenant and space go as attributes, which the service matches exactly,
-// both as hashes: it learns no names of schools.
+// both as hashes: it learns no names of schools. The generation of a scope is part of space, so that Forget can delete all generations.
 type LangCache struct {
 	cfg    LangCacheConfig
 	base   string
@@ -69,7 +72,7 @@ func (l *LangCache) Search(ctx context.Context, q Similar) (Match, bool, error) 
 			Similarity float64 `json:"similarity"`
 		} `json:"data"`
 	}
-	err := l.post(ctx, l.base+"/search", map[string]any{
+	err := l.send(ctx, http.MethodPost, l.base+"/search", map[string]any{
 		"prompt": clip(strings.Join(q.Texts, "\n"), maxEmbedText), "similarityThreshold": limit, "attributes": attributes(q),
 	}, &found)
 	if err != nil || len(found.Data) == 0 {
@@ -77,10 +80,8 @@ func (l *LangCache) Search(ctx context.Context, q Similar) (Match, bool, error) 
 	}
 	best := found.Data[0]
 	m := Match{Similarity: best.Similarity}
-	if err := json.Unmarshal([]byte(best.Response), &m.Answer); err != nil {
-		return Match{}, false, fault.New(fault.Unavailable, "langcache returned an entry that is none of ours: %w", err)
-	}
-	return m, best.Similarity >= limit, nil
+	ours := json.Unmarshal([]byte(best.Response), &m.Answer) == nil // what else there is in the cache is no trouble of the service
+	return m, ours && best.Similarity >= limit, nil
 }
 
 // Add implements SemanticIndex.
@@ -89,16 +90,26 @@ func (l *LangCache) Add(ctx context.Context, q Similar, a Answer) error {
 	if err != nil {
 		return err
 	}
-	return l.post(ctx, l.base, map[string]any{
-		"prompt": clip(strings.Join(q.Texts, "\n"), maxEmbedText), "response": string(response), "attributes": attributes(q), "ttlMillis": l.cfg.TTL.Milliseconds(),
+	ttl := l.cfg.TTL
+	if q.TTL > 0 {
+		ttl = q.TTL
+	}
+	return l.send(ctx, http.MethodPost, l.base, map[string]any{
+		"prompt": clip(strings.Join(q.Texts, "\n"), maxEmbedText), "response": string(response), "attributes": attributes(q), "ttlMillis": ttl.Milliseconds(),
 	}, nil)
 }
 
 // Entries implements SemanticIndex: the service does not say.
 func (l *LangCache) Entries(context.Context, string) (int, error) { return -1, nil }
 
+// Forget deletes the entries of a tenant, of all generations.
+func (l *LangCache) Forget(ctx context.Context, tenant string) error {
+	return l.send(ctx, http.MethodDelete, l.base, map[string]any{"attributes": map[string]string{"tenant": fingerprint(tenant)}}, nil)
+}
+
 func attributes(q Similar) map[string]string {
-	return map[string]string{"tenant": fingerprint(q.Tenant), "space": fingerprint(q.Space)}
+	tenant := TenantOf(q.Scope)
+	return map[string]string{"tenant": fingerprint(tenant), "space": fingerprint(q.Scope[len(tenant):] + q.Space)}
 }
 
 func fingerprint(s string) string {
@@ -106,13 +117,13 @@ func fingerprint(s string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// post sends a request and reads its answer into out, unless that is nil.
-func (l *LangCache) post(ctx context.Context, to string, body, out any) error {
+// send sends a request and reads its answer into out, unless that is nil.
+func (l *LangCache) send(ctx context.Context, method, to string, body, out any) error {
 	data, err := json.Marshal(body)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(data))
+	req, err := http.NewRequestWithContext(ctx, method, to, bytes.NewReader(data))
 	if err != nil {
 		return err
 	}
@@ -125,7 +136,7 @@ func (l *LangCache) post(ctx context.Context, to string, body, out any) error {
 		return fault.New(fault.Unavailable, "langcache could not be reached: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, 2*MaxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxLangCache))
 	switch {
 	case err != nil:
 		return fault.New(fault.Unavailable, "langcache broke off its answer: %w", err)

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/llm"
@@ -34,6 +36,13 @@ func (l *langcache) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		l.entries = append(l.entries, body)
 		w.WriteHeader(http.StatusCreated)
 		_, _ = w.Write([]byte(`{"entryId":"e1"}`))
+	case "DELETE /v1/caches/c1/entries":
+		asked, _ := body["attributes"].(map[string]any)
+		l.entries = slices.DeleteFunc(l.entries, func(e map[string]any) bool {
+			has, _ := e["attributes"].(map[string]any)
+			return len(asked) == 1 && has["tenant"] == asked["tenant"]
+		})
+		_, _ = w.Write([]byte(`{"deletedEntriesCount":1}`))
 	case "POST /v1/caches/c1/entries/search":
 		found := []map[string]any{}
 		for _, e := range l.entries {
@@ -68,9 +77,71 @@ func TestLangCache_AsksTheService(t *testing.T) {
 	if all := strings.Join(service.seen, ""); strings.Contains(all, "lakeside") || strings.Contains(all, "hillside") {
 		t.Errorf("the service learned who asks: %s", all)
 	}
-	strict, _, err := index.Search(t.Context(), llm.Similar{Tenant: "lakeside", Texts: []string{"x"}, Threshold: 0.99})
+	strict, _, err := index.Search(t.Context(), llm.Similar{Scope: "lakeside", Texts: []string{"x"}, Threshold: 0.99})
 	if err != nil || strict.Similarity != -1 {
 		t.Errorf("%+v, %v", strict, err)
+	}
+}
+
+// What the service has of a tenant can be deleted, of every generation, and nobody finds what is of another generation before it is.
+func TestLangCache_ForgetsATenant(t *testing.T) {
+	t.Parallel()
+	service := &langcache{}
+	server := httptest.NewServer(service)
+	defer server.Close()
+	index, err := llm.NewLangCache(llm.LangCacheConfig{URL: server.URL, CacheID: "c1", Key: "key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	question := func(scope string) llm.Similar {
+		return llm.Similar{Scope: scope, Space: "s", Texts: []string{"how plants grow"}}
+	}
+	for _, scope := range []string{llm.Scope("lakeside", "1"), llm.Scope("lakeside", "2"), llm.Scope("lake", "1")} {
+		if err := index.Add(t.Context(), question(scope), llm.Answer{Text: scope}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, ok, err := index.Search(t.Context(), question(llm.Scope("lakeside", "2")))
+	if err != nil || !ok || found.Answer.Text != llm.Scope("lakeside", "2") {
+		t.Errorf("found %+v, %v", found, err)
+	}
+	if _, ok, err := index.Search(t.Context(), question(llm.Scope("lakeside", "3"))); err != nil || ok {
+		t.Errorf("found something of an earlier generation, %v", err)
+	}
+	if err := index.Forget(t.Context(), "lakeside"); err != nil {
+		t.Fatal(err)
+	}
+	if len(service.entries) != 1 {
+		t.Errorf("the service has %v", service.entries)
+	}
+}
+
+// A long answer full of quotation marks comes back whole; an entry that somebody else made is none; and an entry ends when its caller wants it.
+func TestLangCache_ReadsBackWhatItKept(t *testing.T) {
+	t.Parallel()
+	service := &langcache{}
+	server := httptest.NewServer(service)
+	defer server.Close()
+	index, err := llm.NewLangCache(llm.LangCacheConfig{URL: server.URL, CacheID: "c1", Key: "key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat(`"\`, llm.MaxAnswer/3)
+	q := llm.Similar{Scope: "lakeside", Space: "s", Texts: []string{"how plants grow"}, TTL: time.Minute}
+	if err := index.Add(t.Context(), q, llm.Answer{Text: long}); err != nil {
+		t.Fatal(err)
+	}
+	if found, ok, err := index.Search(t.Context(), q); err != nil || !ok || found.Answer.Text != long {
+		t.Errorf("found %d bytes, %v, %v", len(found.Answer.Text), ok, err)
+	}
+	service.mu.Lock()
+	if ttl := service.entries[0]["ttlMillis"]; ttl != 60_000.0 {
+		t.Errorf("it is kept for %v ms", ttl)
+	}
+	service.entries[0]["response"] = "not ours"
+	service.mu.Unlock()
+	if _, ok, err := index.Search(t.Context(), q); err != nil || ok {
+		t.Errorf("found what is none of ours: %v, %v", ok, err)
 	}
 }
 

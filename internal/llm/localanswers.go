@@ -3,6 +3,7 @@ package llm
 import (
 	"container/list"
 	"context"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -14,7 +15,7 @@ const (
 )
 
 // LocalAnswers keeps answers and vectors of this process alone, where there is no Redis: 64 MiB of answers, those that were used longest ago
-// going first. It is an AnswerStore and a VectorStore.
+// going first. What is kept in a new generation of a tenant's drops what there is of its others. It is an AnswerStore and a VectorStore.
 type LocalAnswers struct {
 	mu      sync.Mutex
 	bytes   int
@@ -23,9 +24,12 @@ type LocalAnswers struct {
 	leases  map[string]localLease
 	tallies map[string]Tally
 	vectors map[string]*localVectors
+	scopes  map[string]string // the latest of each tenant
+	swept   time.Time         // when what has expired was last looked for
 }
 
 type localAnswer struct {
+	scope  string
 	key    string
 	answer Answer
 	until  time.Time
@@ -51,6 +55,7 @@ var (
 func NewLocalAnswers() *LocalAnswers {
 	return &LocalAnswers{
 		recent: list.New(), answers: map[string]*list.Element{}, leases: map[string]localLease{}, tallies: map[string]Tally{}, vectors: map[string]*localVectors{},
+		scopes: map[string]string{},
 	}
 }
 
@@ -60,11 +65,39 @@ func (l *LocalAnswers) drop(e *list.Element) {
 	delete(l.answers, a.key)
 }
 
+// sweepEvery is how often what has expired is looked for: what nobody asks for again is not to stay until something needs its room.
+const sweepEvery = time.Hour
+
+// enter makes scope the latest of its tenant: what there is of the others goes, and from time to time what has expired.
+func (l *LocalAnswers) enter(scope string) {
+	tenant, now := TenantOf(scope), time.Now()
+	latest, known := l.scopes[tenant]
+	if !known && len(l.scopes) >= maxLocalTallies {
+		clear(l.scopes)
+	}
+	l.scopes[tenant] = scope
+	if (!known || latest == scope) && now.Sub(l.swept) < sweepEvery {
+		return
+	}
+	gone := func(of string, until time.Time) bool {
+		return now.After(until) || of != scope && TenantOf(of) == tenant
+	}
+	for e := l.recent.Front(); e != nil; {
+		a, next := e.Value.(*localAnswer), e.Next()
+		if gone(a.scope, a.until) {
+			l.drop(e)
+		}
+		e = next
+	}
+	maps.DeleteFunc(l.vectors, func(of string, held *localVectors) bool { return gone(of, held.until) })
+	l.swept = now
+}
+
 // Answer implements AnswerStore.
-func (l *LocalAnswers) Answer(_ context.Context, tenant, key string) (Answer, bool, error) {
+func (l *LocalAnswers) Answer(_ context.Context, scope, key string) (Answer, bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e, ok := l.answers[tenant+"\x00"+key]
+	e, ok := l.answers[scope+"\x00"+key]
 	if !ok {
 		return Answer{}, false, nil
 	}
@@ -78,14 +111,15 @@ func (l *LocalAnswers) Answer(_ context.Context, tenant, key string) (Answer, bo
 }
 
 // Keep implements AnswerStore.
-func (l *LocalAnswers) Keep(_ context.Context, tenant, key string, a Answer, ttl time.Duration) error {
+func (l *LocalAnswers) Keep(_ context.Context, scope, key string, a Answer, ttl time.Duration) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key = tenant + "\x00" + key
+	l.enter(scope)
+	key = scope + "\x00" + key
 	if e, ok := l.answers[key]; ok {
 		l.drop(e)
 	}
-	l.answers[key] = l.recent.PushFront(&localAnswer{key, a, time.Now().Add(ttl)})
+	l.answers[key] = l.recent.PushFront(&localAnswer{scope, key, a, time.Now().Add(ttl)})
 	l.bytes += len(a.Text) + len(key)
 	for l.bytes > maxLocalBytes {
 		l.drop(l.recent.Back())
@@ -94,7 +128,7 @@ func (l *LocalAnswers) Keep(_ context.Context, tenant, key string, a Answer, ttl
 }
 
 // Lease implements AnswerStore.
-func (l *LocalAnswers) Lease(_ context.Context, tenant, key, holder string, ttl time.Duration) (bool, error) {
+func (l *LocalAnswers) Lease(_ context.Context, scope, key, holder string, ttl time.Duration) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
@@ -103,7 +137,7 @@ func (l *LocalAnswers) Lease(_ context.Context, tenant, key, holder string, ttl 
 			delete(l.leases, k)
 		}
 	}
-	key = tenant + "\x00" + key
+	key = scope + "\x00" + key
 	if held, ok := l.leases[key]; ok && held.holder != holder {
 		return false, nil
 	}
@@ -112,10 +146,10 @@ func (l *LocalAnswers) Lease(_ context.Context, tenant, key, holder string, ttl 
 }
 
 // Release implements AnswerStore.
-func (l *LocalAnswers) Release(_ context.Context, tenant, key, holder string) error {
+func (l *LocalAnswers) Release(_ context.Context, scope, key, holder string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if key = tenant + "\x00" + key; l.leases[key].holder == holder {
+	if key = scope + "\x00" + key; l.leases[key].holder == holder {
 		delete(l.leases, key)
 	}
 	return nil
@@ -140,29 +174,26 @@ func (l *LocalAnswers) Tally(_ context.Context, tenant string) (Tally, error) {
 }
 
 // Append implements VectorStore.
-func (l *LocalAnswers) Append(_ context.Context, tenant string, v Vector, ttl time.Duration) error {
+func (l *LocalAnswers) Append(_ context.Context, scope string, v Vector, ttl time.Duration) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.enter(scope)
 	now := time.Now()
-	for name, held := range l.vectors {
-		if now.After(held.until) {
-			delete(l.vectors, name)
-		}
-	}
-	held, ok := l.vectors[tenant]
+	maps.DeleteFunc(l.vectors, func(_ string, held *localVectors) bool { return now.After(held.until) })
+	held, ok := l.vectors[scope]
 	if !ok {
 		if len(l.vectors) >= maxTenants {
 			return nil
 		}
 		held = &localVectors{first: int(now.UnixNano())} // behind every cursor of an earlier list
-		l.vectors[tenant] = held
+		l.vectors[scope] = held
 	}
 	sole := v.Sole
 	v.Sole = false
 	held.entries, held.until = append(held.entries, v), now.Add(ttl)
 	if over := len(held.entries) - MaxVectors; over > 0 {
 		for _, gone := range held.entries[:over] {
-			if e, ok := l.answers[tenant+"\x00"+gone.Key]; ok && sole {
+			if e, ok := l.answers[scope+"\x00"+gone.Key]; ok && sole {
 				l.drop(e)
 			}
 		}
@@ -172,10 +203,10 @@ func (l *LocalAnswers) Append(_ context.Context, tenant string, v Vector, ttl ti
 }
 
 // Since implements VectorStore.
-func (l *LocalAnswers) Since(_ context.Context, tenant, cursor string) ([]Vector, string, error) {
+func (l *LocalAnswers) Since(_ context.Context, scope, cursor string) ([]Vector, string, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	held, ok := l.vectors[tenant]
+	held, ok := l.vectors[scope]
 	if !ok {
 		return nil, cursor, nil
 	}

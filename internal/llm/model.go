@@ -47,6 +47,14 @@ func modelOf(c Client) (Model, bool) {
 // Model returns the model that r was made for; the provider may answer with a dated name of it.
 func (r *Remote) Model() Model { return Model{Provider: r.provider, Name: r.endpoint.Model} }
 
+// toldTo returns req as c tells it to the model.
+func toldTo(c Client, req Request) Request {
+	if k, ok := c.(interface{ told(Request) Request }); ok {
+		return k.told(req)
+	}
+	return req
+}
+
 // routeOf returns which model c asks first for a purpose.
 func routeOf(c Client, purpose string) Model {
 	if r, ok := c.(interface{ ModelFor(purpose string) Model }); ok {

@@ -159,6 +159,9 @@ func (openaiFormat) inspect(data []byte, seen *sighting) (complaint, pass []byte
 		seen.stop, seen.done = first.FinishReason, true
 	}
 	seen.refused = seen.refused || first.Delta.Refusal != "" || first.Message.Refusal != ""
+	for i := range first.Message.ToolCalls { // each is whole, whatever ids the server gives them
+		first.Message.ToolCalls[i].Index = &i
+	}
 	for _, c := range append(first.Delta.ToolCalls, first.Message.ToolCalls...) {
 		seen.calls.add(piece{slot: c.Index, id: c.ID, name: c.Function.Name, arguments: argumentsText(c.Function.Arguments), state: c.Extra})
 	}
@@ -211,8 +214,8 @@ type openaiUsage struct {
 
 // tokens takes what the total has beyond the prompt for output: Google leaves reasoning out of the completion's count.
 func (u *openaiUsage) tokens() tokens {
-	input := max(u.Prompt, 0)
-	return tokens{input: input, cached: max(u.Details.Cached, 0), output: max(u.Completion, u.Total-input, 0)}
+	input := sane(u.Prompt)
+	return tokens{input: input, cached: sane(u.Details.Cached), output: sane(max(u.Completion, sane(u.Total)-input))}
 }
 
 // schemaName makes a name for a schema of what it is for: providers want one of letters, digits, _ and -.

@@ -72,6 +72,12 @@ type tokens struct {
 	output int
 }
 
+// maxCounted is the most that a provider may count of one call: sums of it, and their prices, stay numbers.
+const maxCounted = 1 << 30
+
+// sane returns a provider's count within bounds.
+func sane(n int) int { return min(max(n, 0), maxCounted) }
+
 // newRemote checks e and fills in what it leaves open. prefix begins the names of the variables that errors speak of.
 func newRemote(provider, prefix string, e Endpoint, d dialect) (*Remote, error) {
 	e.Key = strings.TrimSpace(e.Key)

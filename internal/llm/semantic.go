@@ -29,7 +29,7 @@ type SemanticConfig struct {
 	TTL       time.Duration
 }
 
-// Semantic finds answers to questions that mean the same. The entries of a tenant are in a list that all processes share; each holds
+// Semantic finds answers to questions that mean the same. The entries of a scope are in a list that all processes share; each holds
 // a copy, fetches what is new at each question, and compares with all of it: exact, for at most MaxVectors entries.
 type Semantic struct {
 	embedder  Embedder
@@ -38,9 +38,9 @@ type Semantic struct {
 	threshold float64
 	ttl       time.Duration
 
-	mu      sync.Mutex
-	tenants map[string]*copied
-	held    int // bytes of vectors in all copies
+	mu     sync.Mutex
+	scopes map[string]*copied
+	held   int // bytes of vectors in all copies
 }
 
 // copied is what a process holds of one tenant's entries.
@@ -63,13 +63,13 @@ func NewSemantic(cfg SemanticConfig) (*Semantic, error) {
 		return nil, fault.New(fault.Invalid, "a semantic cache needs an embedder, vectors, answers and a threshold above 0 and up to 1")
 	}
 	return &Semantic{
-		embedder: cfg.Embedder, vectors: cfg.Vectors, answers: cfg.Answers, threshold: cfg.Threshold, ttl: cfg.TTL, tenants: map[string]*copied{},
+		embedder: cfg.Embedder, vectors: cfg.Vectors, answers: cfg.Answers, threshold: cfg.Threshold, ttl: cfg.TTL, scopes: map[string]*copied{},
 	}, nil
 }
 
 // Search implements SemanticIndex.
 func (s *Semantic) Search(ctx context.Context, q Similar) (Match, bool, error) {
-	entries, err := s.current(ctx, q.Tenant)
+	entries, err := s.current(ctx, q.Scope)
 	if err != nil || !anyIn(entries, s.space(q)) {
 		return Match{Similarity: -1}, false, err // without an entry to compare with, an embedding would be paid for nothing
 	}
@@ -81,7 +81,7 @@ func (s *Semantic) Search(ctx context.Context, q Similar) (Match, bool, error) {
 	if similarity < s.limit(q) {
 		return Match{Similarity: similarity}, false, nil
 	}
-	a, ok, err := s.answers.Answer(ctx, q.Tenant, best.Key)
+	a, ok, err := s.answers.Answer(ctx, q.Scope, best.Key)
 	return Match{Answer: a, Similarity: similarity}, ok, err
 }
 
@@ -91,12 +91,12 @@ func (s *Semantic) Add(ctx context.Context, q Similar, _ Answer) error {
 	if err != nil {
 		return err
 	}
-	return s.vectors.Append(ctx, q.Tenant, Vector{Space: s.space(q), Key: q.Key, Values: vectors, Sole: q.Sole}, s.ttl)
+	return s.vectors.Append(ctx, q.Scope, Vector{Space: s.space(q), Key: q.Key, Values: vectors, Sole: q.Sole}, s.ttl)
 }
 
 // Entries implements SemanticIndex.
-func (s *Semantic) Entries(ctx context.Context, tenant string) (int, error) {
-	entries, err := s.current(ctx, tenant)
+func (s *Semantic) Entries(ctx context.Context, scope string) (int, error) {
+	entries, err := s.current(ctx, scope)
 	return len(entries), err
 }
 
@@ -129,61 +129,70 @@ func (s *Semantic) embed(ctx context.Context, texts []string) ([][]float32, erro
 	return vectors, nil
 }
 
-// current returns a tenant's entries. What is returned does not change.
-func (s *Semantic) current(ctx context.Context, tenant string) ([]Vector, error) {
-	c := s.copyOf(tenant)
+// current returns a scope's entries. What is returned does not change.
+func (s *Semantic) current(ctx context.Context, scope string) ([]Vector, error) {
+	c := s.copyOf(scope)
 	select { // whoever waits for a store that is slow may have no time
 	case c.turn <- struct{}{}:
 		defer func() { <-c.turn }()
 	case <-ctx.Done():
 		return nil, endedFault(ctx, "the semantic cache")
 	}
-	fresh, cursor, err := s.vectors.Since(ctx, tenant, c.cursor)
+	fresh, cursor, err := s.vectors.Since(ctx, scope, c.cursor)
 	if err != nil {
 		return nil, err
 	}
 	if len(fresh) > 0 {
 		all := slices.Concat(c.entries, fresh)
 		c.entries = all[max(len(all)-MaxVectors, 0):]
-		s.weigh(tenant, c)
+		s.weigh(scope, c)
 	}
 	c.cursor = cursor
 	return c.entries, nil
 }
 
-func (s *Semantic) copyOf(tenant string) *copied {
+// copyOf returns the copy of a scope, and drops those of the tenant's other generations: they may hold what was erased.
+func (s *Semantic) copyOf(scope string) *copied {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c, ok := s.tenants[tenant]
+	c, ok := s.scopes[scope]
 	if !ok {
-		if len(s.tenants) >= maxTenants {
-			s.forgetOne(tenant)
+		for other := range s.scopes {
+			if TenantOf(other) == TenantOf(scope) {
+				s.forget(other)
+			}
+		}
+		if len(s.scopes) >= maxTenants {
+			s.forgetOne(scope)
 		}
 		c = &copied{turn: make(chan struct{}, 1)}
-		s.tenants[tenant] = c
+		s.scopes[scope] = c
 	}
 	c.used = time.Now()
 	return c
 }
 
-// forgetOne drops the copy that was used longest ago, but for one tenant's, and reports whether there was one.
-func (s *Semantic) forgetOne(but string) bool {
-	oldest := ""
-	for tenant, c := range s.tenants {
-		if tenant != but && (oldest == "" || c.used.Before(s.tenants[oldest].used)) {
-			oldest = tenant
-		}
-	}
-	if oldest == "" {
-		return false
-	}
-	s.held -= s.tenants[oldest].bytes
-	delete(s.tenants, oldest)
-	return true
+func (s *Semantic) forget(scope string) {
+	s.held -= s.scopes[scope].bytes
+	delete(s.scopes, scope)
 }
 
-// weigh counts what a tenant's copy takes, and drops others while all take too much.
-func (s *Semantic) weigh(tenant string, c *copied) {
+// forgetOne drops the copy that was used longest ago, but for one scope's, and reports whether there was one.
+func (s *Semantic) forgetOne(but string) bool {
+	oldest := ""
+	for scope, c := range s.scopes {
+		if scope != but && (oldest == "" || c.used.Before(s.scopes[oldest].used)) {
+			oldest = scope
+		}
+	}
+	if oldest != "" {
+		s.forget(oldest)
+	}
+	return oldest != ""
+}
+
+// weigh counts what a scope's copy takes, and drops others while all take too much.
+func (s *Semantic) weigh(scope string, c *copied) {
 	bytes := 0
 	for _, e := range c.entries {
 		for _, v := range e.Values {
@@ -192,57 +201,11 @@ func (s *Semantic) weigh(tenant string, c *copied) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.tenants[tenant] != c {
+	if s.scopes[scope] != c {
 		return // dropped meanwhile
 	}
 	s.held += bytes - c.bytes
 	c.bytes = bytes
-	for s.held > maxHeld && s.forgetOne(tenant) {
+	for s.held > maxHeld && s.forgetOne(scope) {
 	}
-}
-
-func anyIn(entries []Vector, space string) bool {
-	for _, e := range entries {
-		if e.Space == space {
-			return true
-		}
-	}
-	return false
-}
-
-// nearest returns the question of a space whose texts are nearest, by the pair that is farthest apart. The newest of equals wins.
-func nearest(entries []Vector, space string, vectors [][]float32) (best Vector, similarity float64) {
-	similarity = -1
-	for _, e := range entries {
-		if e.Space != space {
-			continue
-		}
-		if cos := farthest(e.Values, vectors); cos >= similarity {
-			best, similarity = e, cos
-		}
-	}
-	return best, similarity
-}
-
-// farthest returns the lowest cosine of two lists' pairs, -1 for lists that cannot be compared. All vectors have length 1.
-func farthest(a, b [][]float32) float64 {
-	if len(a) != len(b) {
-		return -1
-	}
-	lowest := 1.0
-	for i := range a {
-		if len(a[i]) != len(b[i]) {
-			return -1
-		}
-		lowest = min(lowest, dot(a[i], b[i]))
-	}
-	return lowest
-}
-
-func dot(a, b []float32) float64 {
-	var sum float32
-	for i, x := range a {
-		sum += x * b[i]
-	}
-	return min(float64(sum), 1) // but for what rounding adds
 }

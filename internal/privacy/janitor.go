@@ -52,7 +52,7 @@ type Retention struct {
 	Tasks, Audit, Access int
 }
 
-// JanitorConfig is what a Janitor needs. The first four are required, zero times take the defaults.
+// JanitorConfig is what a Janitor needs. The functions are required, zero times take the defaults.
 type JanitorConfig struct {
 	Backlog Backlog
 	// Cancel ends a task. NotFound and Conflict mean that there is nothing left to end.
@@ -63,6 +63,8 @@ type JanitorConfig struct {
 	PurgeAudit func(ctx context.Context, tenant string, before time.Time) error
 	// EraseElsewhere deletes what else there is of a user, such as schedules.
 	EraseElsewhere func(ctx context.Context, tenant, userID string) error
+	// AgeElsewhere deletes what else was made of a tenant's tasks, such as cached answers, where it may be older than so many days.
+	AgeElsewhere func(ctx context.Context, tenant string, days int) error
 
 	Every  time.Duration // between looks for erasures; 10 s when 0
 	Daily  time.Duration // between purges of what is too old; 1 h when 0
@@ -84,8 +86,8 @@ const abandoned = 5 * time.Minute
 
 // NewJanitor checks cfg and returns the janitor.
 func NewJanitor(cfg JanitorConfig) (*Janitor, error) {
-	if cfg.Backlog == nil || cfg.Cancel == nil || cfg.Forget == nil || cfg.PurgeAudit == nil || cfg.EraseElsewhere == nil {
-		return nil, errors.New("privacy: JanitorConfig.Backlog, Cancel, Forget, PurgeAudit and EraseElsewhere are required")
+	if cfg.Backlog == nil || cfg.Cancel == nil || cfg.Forget == nil || cfg.PurgeAudit == nil || cfg.EraseElsewhere == nil || cfg.AgeElsewhere == nil {
+		return nil, errors.New("privacy: JanitorConfig.Backlog, Cancel, Forget, PurgeAudit, EraseElsewhere and AgeElsewhere are required")
 	}
 	for _, d := range []struct {
 		value *time.Duration
@@ -164,8 +166,9 @@ func (j *Janitor) erase(ctx context.Context) error {
 
 // eraseOne deletes what there is of a user and reports whether that is all.
 func (j *Janitor) eraseOne(ctx context.Context, e *Erasure) (over bool, err error) {
-	if err := j.cfg.EraseElsewhere(ctx, e.Tenant, e.UserID); err != nil {
-		return false, fmt.Errorf("erase what else there is of user %s: %w", e.UserID, err)
+	elsewhere := j.cfg.EraseElsewhere(ctx, e.Tenant, e.UserID) // which may be away for long: the tasks do not wait for it
+	if elsewhere != nil {
+		elsewhere = fmt.Errorf("erase what else there is of user %s: %w", e.UserID, elsewhere)
 	}
 	settled, err := j.cfg.Backlog.CaughtUp(ctx)
 	if err != nil {
@@ -183,10 +186,10 @@ func (j *Janitor) eraseOne(ctx context.Context, e *Erasure) (over bool, err erro
 			return false, err
 		}
 		if ended < len(tasks) {
-			return false, nil // those that were cancelled are deleted when the archive has heard of it
+			return false, elsewhere // those that were cancelled are deleted when the archive has heard of it
 		}
 		if len(tasks) == 0 {
-			return settled, nil
+			return settled && elsewhere == nil, elsewhere
 		}
 		e.State = Running
 		if err := j.cfg.Backlog.NoteErasure(ctx, *e); err != nil {
@@ -248,12 +251,16 @@ func (j *Janitor) purge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var failed error
 	for _, r := range all {
 		if err := j.purgeTenant(ctx, r); err != nil {
-			return fmt.Errorf("purge tenant %s: %w", r.Tenant, err)
+			failed = errors.Join(failed, fmt.Errorf("purge tenant %s: %w", r.Tenant, err))
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	return nil
+	return failed
 }
 
 func (j *Janitor) purgeTenant(ctx context.Context, r Retention) error {
@@ -289,7 +296,12 @@ func (j *Janitor) purgeTenant(ctx context.Context, r Retention) error {
 		}
 	}
 	if r.Audit > 0 {
-		return j.cfg.PurgeAudit(ctx, r.Tenant, before(r.Audit))
+		if err := j.cfg.PurgeAudit(ctx, r.Tenant, before(r.Audit)); err != nil {
+			return err
+		}
+	}
+	if r.Tasks > 0 {
+		return j.cfg.AgeElsewhere(ctx, r.Tenant, r.Tasks)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package privacy_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -21,6 +22,8 @@ type world struct {
 	broker    map[string]bool // task: open
 	away      bool
 	elsewhere int
+	broken    error // of what is elsewhere
+	aged      []string
 	noted     []string
 	keep      privacy.Retention
 	access    int
@@ -128,8 +131,17 @@ func (w *world) forget(_ context.Context, _, id string) error {
 func (w *world) janitor(t *testing.T) (stop func()) {
 	j, err := privacy.NewJanitor(privacy.JanitorConfig{
 		Backlog: w, Cancel: w.cancel, Forget: w.forget,
-		PurgeAudit:     func(_ context.Context, _ string, before time.Time) error { w.audited = before; return nil },
-		EraseElsewhere: func(context.Context, string, string) error { w.elsewhere++; return nil },
+		PurgeAudit: func(_ context.Context, _ string, before time.Time) error { w.audited = before; return nil },
+		EraseElsewhere: func(context.Context, string, string) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.elsewhere++
+			return w.broken
+		},
+		AgeElsewhere: func(_ context.Context, tenant string, days int) error {
+			w.aged = append(w.aged, fmt.Sprint(tenant, " ", days))
+			return nil
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -188,6 +200,30 @@ func TestJanitor_GoesOnAfterAnOutage(t *testing.T) {
 	})
 }
 
+// What is elsewhere and away keeps an erasure from being done, not the tasks from being deleted.
+func TestJanitor_DeletesTasksWhileSomethingElseIsAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{
+			broken: fault.New(fault.Unavailable, "away"), archive: map[string]bool{"a": false}, broker: map[string]bool{"a": false},
+			erasure: &privacy.Erasure{ID: "e", Tenant: "school", UserID: "u", State: privacy.Waiting, RequestedAt: time.Now().Add(-time.Hour)},
+		}
+		stop := w.janitor(t)
+		<-time.After(time.Minute)
+		w.mu.Lock()
+		if len(w.archive)+len(w.broker) != 0 || w.erasure.State != privacy.Waiting || w.erasure.Error == "" {
+			t.Errorf("left are %v and %v, the erasure is %+v", w.archive, w.broker, w.erasure)
+		}
+		w.broken = nil
+		w.mu.Unlock()
+		<-time.After(time.Minute)
+		stop()
+		if w.erasure.State != privacy.Done || w.erasure.Error != "" {
+			t.Errorf("the erasure is %+v", w.erasure)
+		}
+	})
+}
+
 func TestJanitor_DeletesWhatIsTooOld(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -197,6 +233,9 @@ func TestJanitor_DeletesWhatIsTooOld(t *testing.T) {
 		stop()
 		if _, kept := w.archive["old"]; kept || len(w.archive) != 1 || w.access != 0 {
 			t.Errorf("kept %v and %d entries of access", w.archive, w.access)
+		}
+		if !slices.Equal(w.aged, []string{"school 30"}) {
+			t.Errorf("elsewhere the age is %q", w.aged)
 		}
 		if days := time.Since(w.audited).Hours() / 24; days < 364 || days > 366 {
 			t.Errorf("the audit is purged from before %v", w.audited)

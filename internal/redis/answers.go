@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -18,7 +16,7 @@ import (
 	"github.com/toolboxai/orchestrator/internal/llm"
 )
 
-// Answers keeps what models answered, for all processes. The keys of a tenant share a hash tag, {cache:<tenant>}: a tenant's cache is on one
+// Answers keeps what models answered, for all processes. The keys of a scope share a hash tag, {cache:<scope>}: a tenant's cache is on one
 // node of a cluster, and tenants are spread over all of them. Every key ends by itself.
 type Answers struct {
 	client  *Client
@@ -44,43 +42,53 @@ return 1`),
 	}
 }
 
-func cacheKey(tenant, what string) string { return "{cache:" + tenant + "}:" + what }
+// fault classifies an error of go-redis. A server that is full is RateLimited: it still answers who reads.
+func (a *Answers) fault(ctx context.Context, doing string, err error) error {
+	if redis.HasErrorPrefix(err, "OOM") {
+		return fault.New(fault.RateLimited, "%s: it is full: %w", doing, err)
+	}
+	return a.client.fault(ctx, doing, err)
+}
+
+const cachePrefix = "{cache:"
+
+func cacheKey(scope, what string) string { return cachePrefix + scope + "}:" + what }
 
 // Answer implements llm.AnswerStore.
-func (a *Answers) Answer(ctx context.Context, tenant, key string) (llm.Answer, bool, error) {
-	data, err := a.client.rdb.Get(ctx, cacheKey(tenant, "answer:"+key)).Bytes()
-	if errors.Is(err, redis.Nil) {
+func (a *Answers) Answer(ctx context.Context, scope, key string) (llm.Answer, bool, error) {
+	data, err := a.client.rdb.Get(ctx, cacheKey(scope, "answer:"+key)).Bytes()
+	if errors.Is(err, redis.Nil) || redis.HasErrorPrefix(err, "WRONGTYPE") {
 		return llm.Answer{}, false, nil
 	}
 	if err != nil {
-		return llm.Answer{}, false, a.client.fault(ctx, "read an answer from redis", err)
+		return llm.Answer{}, false, a.fault(ctx, "read an answer from redis", err)
 	}
 	var kept llm.Answer
 	if err := json.Unmarshal(data, &kept); err != nil {
-		return llm.Answer{}, false, fault.New(fault.Unavailable, "an answer in redis cannot be read: %w", err)
+		return llm.Answer{}, false, nil //nolint:nilerr // what cannot be read is no answer: the next one that is kept replaces it
 	}
 	return kept, true, nil
 }
 
 // Keep implements llm.AnswerStore.
-func (a *Answers) Keep(ctx context.Context, tenant, key string, answer llm.Answer, ttl time.Duration) error {
+func (a *Answers) Keep(ctx context.Context, scope, key string, answer llm.Answer, ttl time.Duration) error {
 	data, err := json.Marshal(answer)
 	if err != nil {
 		return err
 	}
-	return a.client.fault(ctx, "keep an answer in redis", a.client.rdb.Set(ctx, cacheKey(tenant, "answer:"+key), data, ttl).Err())
+	return a.fault(ctx, "keep an answer in redis", a.client.rdb.Set(ctx, cacheKey(scope, "answer:"+key), data, ttl).Err())
 }
 
 // Lease implements llm.AnswerStore.
-func (a *Answers) Lease(ctx context.Context, tenant, key, holder string, ttl time.Duration) (bool, error) {
-	got, err := a.lease.Run(ctx, a.client.rdb, []string{cacheKey(tenant, "lease:"+key)}, holder, ttl.Milliseconds()).Int()
-	return got == 1, a.client.fault(ctx, "take a lease in redis", err)
+func (a *Answers) Lease(ctx context.Context, scope, key, holder string, ttl time.Duration) (bool, error) {
+	got, err := a.lease.Run(ctx, a.client.rdb, []string{cacheKey(scope, "lease:"+key)}, holder, ttl.Milliseconds()).Int()
+	return got == 1, a.fault(ctx, "take a lease in redis", err)
 }
 
 // Release implements llm.AnswerStore.
-func (a *Answers) Release(ctx context.Context, tenant, key, holder string) error {
-	err := a.release.Run(ctx, a.client.rdb, []string{cacheKey(tenant, "lease:"+key)}, holder).Err()
-	return a.client.fault(ctx, "give back a lease in redis", err)
+func (a *Answers) Release(ctx context.Context, scope, key, holder string) error {
+	err := a.release.Run(ctx, a.client.rdb, []string{cacheKey(scope, "lease:"+key)}, holder).Err()
+	return a.fault(ctx, "give back a lease in redis", err)
 }
 
 // tallyTTL keeps the tally of a tenant that is gone from staying for ever.
@@ -97,7 +105,7 @@ func (a *Answers) Count(ctx context.Context, tenant string, t llm.Tally) error {
 	}
 	pipe.Expire(ctx, key, tallyTTL)
 	_, err := pipe.Exec(ctx)
-	return a.client.fault(ctx, "count in redis", err)
+	return a.fault(ctx, "count in redis", err)
 }
 
 // Tally implements llm.AnswerStore.
@@ -105,7 +113,7 @@ func (a *Answers) Tally(ctx context.Context, tenant string) (llm.Tally, error) {
 	var t llm.Tally
 	cmd := a.client.rdb.HGetAll(ctx, cacheKey(tenant, "tally"))
 	if err := cmd.Err(); err != nil {
-		return t, a.client.fault(ctx, "read a tally from redis", err)
+		return t, a.fault(ctx, "read a tally from redis", err)
 	}
 	var row struct {
 		Exact    int64 `redis:"exact"`
@@ -127,50 +135,25 @@ func fields(t *llm.Tally) map[string]*int64 {
 	}
 }
 
-// Append implements llm.VectorStore: a stream for each tenant, whose ids are the cursors.
-func (a *Answers) Append(ctx context.Context, tenant string, v llm.Vector, ttl time.Duration) error {
-	key := cacheKey(tenant, "vectors")
+// Append implements llm.VectorStore: a stream for each scope, whose ids are the cursors.
+func (a *Answers) Append(ctx context.Context, scope string, v llm.Vector, ttl time.Duration) error {
+	key := cacheKey(scope, "vectors")
 	var going []redis.XMessage
 	if v.Sole {
 		var err error
 		if going, err = a.going(ctx, key); err != nil {
-			return a.client.fault(ctx, "make room for a vector in redis", err)
+			return a.fault(ctx, "make room for a vector in redis", err)
 		}
 	}
 	pipe := a.client.rdb.Pipeline()
 	for _, e := range going {
-		pipe.Unlink(ctx, cacheKey(tenant, fmt.Sprint("answer:", e.Values["key"])))
+		pipe.Unlink(ctx, cacheKey(scope, fmt.Sprint("answer:", e.Values["key"])))
 	}
 	pipe.XAdd(ctx, &redis.XAddArgs{Stream: key, MaxLen: llm.MaxVectors, Values: []any{"space", v.Space, "key", v.Key, "texts", len(v.Values), "values", pack(v.Values)}})
 	pipe.PExpire(ctx, key, ttl)
 	_, err := pipe.Exec(ctx)
-	return a.client.fault(ctx, "add a vector in redis", err)
+	return a.fault(ctx, "add a vector in redis", err)
 }
-
-// Forget deletes the answers of a tenant, and what leads to them. Its tally stays. It looks at all keys, a page at a time: it is for what
-// happens seldom.
-func (a *Answers) Forget(ctx context.Context, tenant string) error {
-	for cursor := uint64(0); ; {
-		keys, next, err := a.client.rdb.Scan(ctx, cursor, "{cache:*", scanned).Result()
-		if err != nil {
-			return a.client.fault(ctx, "look for answers in redis", err)
-		}
-		keys = slices.DeleteFunc(keys, func(key string) bool {
-			return !strings.HasPrefix(key, cacheKey(tenant, "answer:")) && key != cacheKey(tenant, "vectors")
-		})
-		if len(keys) > 0 {
-			if err := a.client.rdb.Unlink(ctx, keys...).Err(); err != nil {
-				return a.client.fault(ctx, "delete answers in redis", err)
-			}
-		}
-		if cursor = next; cursor == 0 {
-			return nil
-		}
-	}
-}
-
-// scanned is about how many keys one step of Forget looks at.
-const scanned = 500
 
 // maxGoing bounds how many answers are deleted at a time: one goes for one that comes, more where processes raced.
 const maxGoing = 4
@@ -188,16 +171,16 @@ func (a *Answers) going(ctx context.Context, key string) ([]redis.XMessage, erro
 const page = 100
 
 // Since implements llm.VectorStore.
-func (a *Answers) Since(ctx context.Context, tenant, cursor string) ([]llm.Vector, string, error) {
+func (a *Answers) Since(ctx context.Context, scope, cursor string) ([]llm.Vector, string, error) {
 	var out []llm.Vector
 	for len(out) < llm.MaxVectors {
 		from := "-"
 		if cursor != "" {
 			from = "(" + cursor
 		}
-		entries, err := a.client.rdb.XRangeN(ctx, cacheKey(tenant, "vectors"), from, "+", page).Result()
+		entries, err := a.client.rdb.XRangeN(ctx, cacheKey(scope, "vectors"), from, "+", page).Result()
 		if err != nil {
-			return nil, cursor, a.client.fault(ctx, "read vectors from redis", err)
+			return nil, cursor, a.fault(ctx, "read vectors from redis", err)
 		}
 		for _, e := range entries {
 			space, _ := e.Values["space"].(string)

@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/toolboxai/orchestrator/internal/fault"
 	"github.com/toolboxai/orchestrator/internal/llm"
 	"github.com/toolboxai/orchestrator/internal/llm/cachetest"
 	"github.com/toolboxai/orchestrator/internal/redis"
@@ -64,8 +67,14 @@ func TestAnswers_ForgetATenant(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := store.Keep(t.Context(), llm.Scope("school", "2"), "k", llm.Answer{Text: "of ada"}, time.Minute); err != nil {
+		t.Fatal(err)
+	}
 	if err := store.Forget(t.Context(), "school"); err != nil {
 		t.Fatal(err)
+	}
+	if _, found, err := store.Answer(t.Context(), llm.Scope("school", "2"), "k"); err != nil || found {
+		t.Errorf("what is of a generation is there: %v", err)
 	}
 	for tenant, there := range map[string]bool{"school": false, "school2": true} {
 		for n := range 1200 {
@@ -79,5 +88,69 @@ func TestAnswers_ForgetATenant(t *testing.T) {
 		if got, err := store.Tally(t.Context(), tenant); err != nil || got.Exact != 1 {
 			t.Errorf("%s counted %+v, %v", tenant, got, err)
 		}
+	}
+}
+
+// An answer that cannot be read is none, and makes room for one that can: the store is not away because of it.
+func TestAnswers_PassOverWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	store := redis.NewAnswers(open(t, server.URL))
+	opts, err := goredis.ParseURL(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := goredis.NewClient(opts)
+	defer func() { _ = raw.Close() }()
+	for _, garbage := range []string{"", "{", `{"text":5}`, "\x00\xff", "[]"} {
+		if err := raw.Set(t.Context(), "{cache:a}:answer:k", garbage, time.Minute).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if _, found, err := store.Answer(t.Context(), "a", "k"); err != nil || found {
+			t.Errorf("%q: %v, %v", garbage, found, err)
+		}
+	}
+	if err := raw.Del(t.Context(), "{cache:a}:answer:k").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.LPush(t.Context(), "{cache:a}:answer:k", "another type").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if _, found, err := store.Answer(t.Context(), "a", "k"); err != nil || found {
+		t.Errorf("a list: %v, %v", found, err)
+	}
+	if err := store.Keep(t.Context(), "a", "k", llm.Answer{Text: "good"}, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if got, found, err := store.Answer(t.Context(), "a", "k"); err != nil || !found || got.Text != "good" {
+		t.Errorf("%+v, %v, %v", got, found, err)
+	}
+}
+
+// A server that is full takes nothing and still gives what it has: it is not away.
+func TestAnswers_ReadFromAFullServer(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	store := redis.NewAnswers(open(t, server.URL))
+	if err := store.Keep(t.Context(), "a", "k", llm.Answer{Text: "good"}, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	opts, err := goredis.ParseURL(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := goredis.NewClient(opts)
+	defer func() { _ = raw.Close() }()
+	if err := raw.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Keep(t.Context(), "a", "k2", llm.Answer{Text: "more"}, time.Minute); !fault.Is(err, fault.RateLimited) {
+		t.Errorf("keeping gives %v", err)
+	}
+	if _, err := store.Lease(t.Context(), "a", "k", "me", time.Minute); !fault.Is(err, fault.RateLimited) {
+		t.Errorf("a lease gives %v", err)
+	}
+	if got, found, err := store.Answer(t.Context(), "a", "k"); err != nil || !found || got.Text != "good" {
+		t.Errorf("%+v, %v, %v", got, found, err)
 	}
 }

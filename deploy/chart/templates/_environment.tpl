@@ -13,7 +13,7 @@
   "callbacks" (concat $broker (list "DATABASE_URL" "ENCRYPTION_KEY" "ENCRYPTION_PREVIOUS_KEYS" "SENTRY_DSN"))
   "migrate" (concat $broker (list "DATABASE_URL"))
   "notifier" (concat $broker (list "PUSHER_SECRET" "SENTRY_DSN"))
-  "recorder" (concat $broker (list "DATABASE_URL" "REDIS_URL" "SENTRY_DSN"))
+  "recorder" (concat $broker (list "DATABASE_URL" "REDIS_URL" "SENTRY_DSN" "LANGCACHE_API_KEY"))
   "worker" (concat $broker $model (list "REDIS_URL" "SENTRY_DSN" "LANGCACHE_API_KEY"))
 -}}
 {{- $used := list -}}
