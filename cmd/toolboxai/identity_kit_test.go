@@ -16,6 +16,7 @@ import (
 	"github.com/toolboxai/orchestrator/internal/account"
 	"github.com/toolboxai/orchestrator/internal/apikey"
 	"github.com/toolboxai/orchestrator/internal/auth"
+	"github.com/toolboxai/orchestrator/internal/porttest"
 	"github.com/toolboxai/orchestrator/internal/postgres/pgtest"
 )
 
@@ -59,7 +60,7 @@ type door struct {
 // door starts an API and waits until it is ready. The site's own requests go to the last one.
 func (a *academy) door(env ...string) *door {
 	a.t.Helper()
-	port := freeTestPort(a.t)
+	port := porttest.Free(a.t)
 	d := &door{of: a, base: fmt.Sprintf("http://127.0.0.1:%d", port)}
 	a.base = d.base
 	d.process = a.role("api", append(env, fmt.Sprint("PORT=", port))...)
