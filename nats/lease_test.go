@@ -54,7 +54,7 @@ func both(a, b *candidate) bool { return a.Held() && b.Held() && a.Held() }
 
 func TestLease_IsGivenUpAtOnce(t *testing.T) {
 	t.Parallel()
-	broker := leaseBroker(t, 10*patience) // nothing runs out while this test waits
+	broker := leaseBroker(t, 3*patience) // nothing runs out while this test waits; who has no lease asks ten times in that time
 	a := runLease(t, connect(t, broker), "a", nil)
 	until(t, "a has the lease", a.Held)
 	b := runLease(t, connect(t, broker), "b", nil)
