@@ -237,13 +237,14 @@ func TestDocuments_WatchSurvivesTheBroker(t *testing.T) {
 // A bucket in memory is empty after a restart, and nothing on it tells of what was lost.
 func TestDocuments_WatchShowsWhatABucketLost(t *testing.T) {
 	t.Parallel()
-	broker := natstest.Start(t)
+	broker := natstest.StartWith(t, nats.EmbeddedConfig{MonitorPort: -1}, nats.Topology{Kinds: natstest.Kinds(), InMemory: true})
 	docs := newDocuments(t, broker.JS)
 	put(t, docs, "a", "one", 0)
 	put(t, docs, "b", "one", 0)
-	nc := connect(t, broker)
-	m := watchDocuments(t, newDocuments(t, mustJetStream(t, nc)))
+	between := startProxy(t, broker.Embedded.URL())
+	m := watchDocuments(t, newDocuments(t, mustJetStream(t, between.connect(t))))
 	until(t, "all is shown", func() bool { return m.is(map[string]string{"a": "one", "b": "one"}) })
+	back := between.hangUp() // who looks for a bucket that is not there ends
 	if err := broker.JS.DeleteStream(t.Context(), "KV_"+nats.BucketSchedules); err != nil {
 		t.Fatal(err)
 	}
@@ -251,9 +252,7 @@ func TestDocuments_WatchShowsWhatABucketLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, docs, "b", "two", 0)
-	if err := nc.ForceReconnect(); err != nil {
-		t.Fatal(err)
-	}
+	back()
 	until(t, "what is gone is gone", func() bool { return m.is(map[string]string{"b": "two"}) })
 }
 

@@ -20,6 +20,9 @@ import (
 // patience bounds every wait of these tests; nothing is timed.
 const patience = 20 * time.Second
 
+// silence is when readers are taken to have come to the end of what they get. Negative controls last so long.
+const silence = patience / 2
+
 // fill appends n histories of one event and returns their sequences.
 func fill(t testing.TB, broker *natstest.Broker, n int) []uint64 {
 	t.Helper()
@@ -248,13 +251,13 @@ func TestFeed_HandsOverAtOnceWhenStopped(t *testing.T) {
 
 func TestFeed_KeepsItsPlaceDuringALongBatch(t *testing.T) {
 	t.Parallel()
-	broker := natstest.StartWith(t, nats.EmbeddedConfig{Port: -1, MonitorPort: -1}, nats.Topology{InMemory: true, PinTTL: time.Second})
+	broker := natstest.StartWith(t, nats.EmbeddedConfig{Port: -1, MonitorPort: -1}, nats.Topology{InMemory: true, PinTTL: 2 * time.Second})
 	want := fill(t, broker, 20)
 	release := make(chan struct{})
 	first := startReader(t, broker, nil, nats.FeedConfig{Batch: 10, Wait: time.Millisecond}, func([]events.Event) error { <-release; return nil })
 	until(t, "the first reader is served", first.feed.Active)
 	second := startReader(t, broker, connect(t, broker), nats.FeedConfig{Batch: 10, Wait: time.Millisecond}, nil)
-	<-time.After(3 * time.Second) // three times what an idle pin lives
+	<-time.After(6 * time.Second) // three times what an idle pin lives
 	close(release)
 	first.wait(t, 20)
 	if !slices.Equal(first.got(), want) || len(second.got()) > 0 {

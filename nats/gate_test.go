@@ -64,22 +64,21 @@ func TestGate_FollowsTheDispatcher(t *testing.T) {
 
 func TestGate_StaysClosedWhenTheBrokerForgetsIt(t *testing.T) {
 	t.Parallel()
-	broker := natstest.Start(t)
-	nc := connect(t, broker)
-	gate := newGate(t, mustJetStream(t, nc), 1_000_000)
+	broker := natstest.StartWith(t, nats.EmbeddedConfig{MonitorPort: -1}, nats.Topology{Kinds: natstest.Kinds(), InMemory: true})
+	between := startProxy(t, broker.Embedded.URL())
+	gate := newGate(t, mustJetStream(t, between.connect(t)), 1_000_000)
 	keep(t, gate)
 	wait(t, "the gate is known", gate.Ready())
 	publishGate(t, broker.JS, dispatcher.Gate{At: time.Now(), Tenants: []string{"busy"}})
 	until(t, "the tenant is closed", func() bool { return !gate.Direct("busy", "quiz", nil) })
+	back := between.hangUp() // who looks for a bucket that is not there ends
 	if err := broker.JS.DeleteStream(t.Context(), "KV_"+nats.BucketGate); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := nats.Provision(t.Context(), broker.JS, nats.Topology{Kinds: natstest.Kinds(), InMemory: true}); err != nil {
 		t.Fatal(err)
 	}
-	if err := nc.ForceReconnect(); err != nil {
-		t.Fatal(err)
-	}
+	back()
 	publishGate(t, broker.JS, dispatcher.Gate{At: time.Now(), Kinds: []string{"terrain"}, Tenants: []string{"busy"}})
 	until(t, "the gate goes on", func() bool {
 		if gate.Direct("busy", "quiz", nil) {

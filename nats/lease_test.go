@@ -44,14 +44,17 @@ func runLease(t *testing.T, nc *natsgo.Conn, holder string, change func(*nats.Le
 	return &candidate{lease, nc, stop}
 }
 
-func leaseBroker(t *testing.T) *natstest.Broker {
+func leaseBroker(t *testing.T, ttl time.Duration) *natstest.Broker {
 	t.Helper()
-	return natstest.StartWith(t, nats.EmbeddedConfig{MonitorPort: -1}, nats.Topology{LeaseTTL: leaseTTL})
+	return natstest.StartWith(t, nats.EmbeddedConfig{MonitorPort: -1}, nats.Topology{LeaseTTL: ttl})
 }
+
+// both reports whether two held the lease at one moment. A holder is asked twice: between two questions a lease may pass on.
+func both(a, b *candidate) bool { return a.Held() && b.Held() && a.Held() }
 
 func TestLease_IsGivenUpAtOnce(t *testing.T) {
 	t.Parallel()
-	broker := leaseBroker(t)
+	broker := leaseBroker(t, 3*patience) // nothing runs out while this test waits; who has no lease asks ten times in that time
 	a := runLease(t, connect(t, broker), "a", nil)
 	until(t, "a has the lease", a.Held)
 	b := runLease(t, connect(t, broker), "b", nil)
@@ -63,11 +66,7 @@ func TestLease_IsGivenUpAtOnce(t *testing.T) {
 	if a.Held() {
 		t.Error("held after it was given up")
 	}
-	began := time.Now()
-	until(t, "b has the lease", b.Held)
-	if waited := time.Since(began); waited > leaseTTL {
-		t.Errorf("b waited %s for what was given up", waited)
-	}
+	until(t, "b has what was given up", b.Held)
 	b.stop()
 	if _, err := b.Holder(t.Context()); !fault.Is(err, fault.NotFound) {
 		t.Errorf("nobody holds it: got %v", err)
@@ -76,20 +75,21 @@ func TestLease_IsGivenUpAtOnce(t *testing.T) {
 
 func TestLease_OfTheDeadGoesToTheNext(t *testing.T) {
 	t.Parallel()
-	broker := leaseBroker(t)
+	broker := leaseBroker(t, leaseTTL)
 	a := runLease(t, connect(t, broker), "a", nil)
 	until(t, "a has the lease", a.Held)
 	b := runLease(t, connect(t, broker), "b", nil)
+	slack := busy(t, broker)
 	a.nc.Close() // nothing can be given up
 	died := time.Now()
 	until(t, "b has the lease", func() bool {
-		if a.Held() && b.Held() {
+		if both(a, b) {
 			t.Error("both hold it")
 		}
 		return b.Held()
 	})
-	if waited := time.Since(died); waited > leaseTTL+leaseTTL/4 {
-		t.Errorf("b waited %s, the lease lives %s", waited, leaseTTL)
+	if waited, late := time.Since(died), slack(); waited > leaseTTL+leaseTTL/4+late {
+		t.Errorf("b waited %s, the lease lives %s, and this machine is %s late", waited, leaseTTL, late)
 	}
 	if who, err := b.Holder(t.Context()); err != nil || who.Holder != "b" {
 		t.Errorf("holder is %+v, %v", who, err)
@@ -97,24 +97,19 @@ func TestLease_OfTheDeadGoesToTheNext(t *testing.T) {
 }
 
 // cutOff runs two candidates, cuts the one that holds the lease off from the broker, and reports whether both ever held it.
-func cutOff(t *testing.T, change func(*nats.Lease)) (both bool) {
+func cutOff(t *testing.T, change func(*nats.Lease)) (overlap bool) {
 	t.Helper()
-	broker := leaseBroker(t)
+	broker := leaseBroker(t, leaseTTL)
 	proxy := startProxy(t, broker.Embedded.URL())
-	nc, _, err := nats.Connect(nats.ConnectConfig{URL: proxy.url(), Name: "a"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	a := runLease(t, nc, "a", change)
+	a := runLease(t, proxy.connect(t), "a", change)
 	until(t, "a has the lease", a.Held)
 	b := runLease(t, connect(t, broker), "b", nil)
 	proxy.cut()
 	until(t, "b has the lease", func() bool {
-		both = both || a.Held() && b.Held()
+		overlap = overlap || both(a, b)
 		return b.Held()
 	})
-	return both || a.Held()
+	return overlap || a.Held()
 }
 
 func TestLease_HolderStopsBeforeAnotherMayBegin(t *testing.T) {
@@ -133,7 +128,7 @@ func TestLease_WithoutItsOwnClockBothHoldIt(t *testing.T) {
 
 func TestLease_OfOneHolderOnlyWhateverHappens(t *testing.T) {
 	t.Parallel()
-	broker := leaseBroker(t)
+	broker := leaseBroker(t, leaseTTL)
 	var all []*candidate
 	for _, name := range []string{"a", "b", "c"} {
 		all = append(all, runLease(t, connect(t, broker), name, nil))
@@ -184,7 +179,7 @@ func TestLease_SurvivesTheBroker(t *testing.T) {
 	until(t, "a does not hold what it cannot renew", func() bool { return !a.Held() })
 	broker.start(t)
 	until(t, "one has the lease again", func() bool {
-		if a.Held() && b.Held() {
+		if both(a, b) {
 			t.Error("both hold it")
 		}
 		return a.Held() || b.Held()
@@ -193,7 +188,7 @@ func TestLease_SurvivesTheBroker(t *testing.T) {
 
 func TestLease_NeedsItsBucket(t *testing.T) {
 	t.Parallel()
-	broker := leaseBroker(t)
+	broker := leaseBroker(t, leaseTTL)
 	if err := broker.JS.DeleteStream(t.Context(), "KV_"+nats.BucketLeases); err != nil {
 		t.Fatal(err)
 	}

@@ -185,7 +185,7 @@ func (p *press) onLog() []entry {
 
 // settle waits until a reader has all that it has to see of the log, or until nothing has come for a while, and checks it.
 func (r *newsReader) settle(onLog []entry) error {
-	quiet := time.NewTimer(3 * time.Second)
+	quiet := time.NewTimer(silence)
 	defer quiet.Stop()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -197,7 +197,7 @@ func (r *newsReader) settle(onLog []entry) error {
 		r.mu.Lock()
 		if len(r.got) > had {
 			had = len(r.got)
-			quiet.Reset(3 * time.Second)
+			quiet.Reset(silence)
 		}
 		r.mu.Unlock()
 		select {

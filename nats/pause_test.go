@@ -46,6 +46,7 @@ func TestQueue_PauseHoldsAKindUntilItIsResumed(t *testing.T) {
 		}
 		return asked.Load() > before+8
 	})
+	slack := busy(t, broker)
 	if err := queue.ResumeKind(t.Context(), "quiz"); err != nil {
 		t.Fatal(err)
 	}
@@ -55,8 +56,8 @@ func TestQueue_PauseHoldsAKindUntilItIsResumed(t *testing.T) {
 		delete(waiting, taskOf(t, msg))
 		msg.Ack()
 	}
-	if waited := time.Since(resumed); waited > time.Second {
-		t.Errorf("all work of a resumed kind started after %s", waited)
+	if waited, late := time.Since(resumed), slack(); waited > time.Second+late {
+		t.Errorf("all work of a resumed kind started after %s, and this machine is %s late", waited, late)
 	}
 	if err := queue.ResumeKind(t.Context(), "quiz"); err != nil {
 		t.Errorf("resumed twice: %v", err)

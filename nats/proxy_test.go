@@ -6,6 +6,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	natsgo "github.com/nats-io/nats.go"
+
+	"github.com/toolboxai/orchestrator/nats"
 )
 
 // proxy stands between a client and its broker, and can be cut: then both see a connection on which nothing arrives.
@@ -16,6 +20,7 @@ type proxy struct {
 	group    sync.WaitGroup
 	mu       sync.Mutex
 	conns    []net.Conn
+	away     bool // connections are refused
 }
 
 func startProxy(t *testing.T, url string) *proxy {
@@ -38,6 +43,10 @@ func startProxy(t *testing.T, url string) *proxy {
 			}
 			p.mu.Lock()
 			p.conns = append(p.conns, client, broker)
+			if p.away {
+				_ = client.Close()
+				_ = broker.Close()
+			}
 			p.mu.Unlock()
 			p.group.Go(func() { p.carry(broker, client) })
 			p.group.Go(func() { p.carry(client, broker) })
@@ -56,6 +65,32 @@ func startProxy(t *testing.T, url string) *proxy {
 }
 
 func (p *proxy) url() string { return "nats://" + p.listener.Addr().String() }
+
+// connect connects through the proxy until the test ends.
+func (p *proxy) connect(t *testing.T) *natsgo.Conn {
+	t.Helper()
+	nc, _, err := nats.Connect(nats.ConnectConfig{URL: p.url(), Name: t.Name()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// hangUp closes all connections and refuses others until the returned function is called.
+func (p *proxy) hangUp() (back func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.away = true
+	for _, c := range p.conns {
+		_ = c.Close()
+	}
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.away = false
+	}
+}
 
 // cut lets nothing through any more.
 func (p *proxy) cut() { p.once.Do(func() { close(p.broken) }) }

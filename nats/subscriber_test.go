@@ -95,7 +95,7 @@ func TestSubscriber_TellsWhatItDelivers(t *testing.T) {
 // runs counts how often each task is run, by handlers that take more than twice the AckWait.
 func runs(t *testing.T, mute bool) map[string]int {
 	t.Helper()
-	const ackWait, tasks = time.Second, 8
+	const ackWait, tasks = 2 * time.Second, 8
 	broker := brief(t, ackWait)
 	for range tasks {
 		dispatch(t, broker, "quiz", events.Normal)

@@ -51,6 +51,37 @@ func until(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// busy times round trips on a connection of its own to the broker until slack is called, which returns how late a guarantee of time may
+// be seen on this machine now: several times the slowest of them, which is milliseconds on one that has nothing else to do.
+func busy(t testing.TB, broker *natstest.Broker) (slack func() time.Duration) {
+	t.Helper()
+	nc := connect(t, broker)
+	done, slowest := make(chan struct{}), make(chan time.Duration, 1)
+	go func() {
+		worst := time.Duration(0)
+		defer func() { slowest <- worst }()
+		for {
+			began := time.Now()
+			select {
+			case <-done:
+				return
+			case <-time.After(2 * time.Millisecond):
+			}
+			if err := nc.FlushTimeout(patience); err != nil && !nc.IsClosed() {
+				t.Errorf("the broker is not there to be timed: %v", err)
+				return
+			}
+			worst = max(worst, time.Since(began))
+		}
+	}()
+	end := sync.OnceFunc(func() { close(done) })
+	t.Cleanup(end)
+	return func() time.Duration {
+		end()
+		return 5 * <-slowest
+	}
+}
+
 func newQueue(t testing.TB, broker *natstest.Broker) *nats.Queue {
 	t.Helper()
 	queue, err := nats.NewQueue(broker.JS, nats.QueueConfig{})

@@ -90,7 +90,7 @@ func reading(ctx context.Context, ch <-chan events.Event, slow *rand.Rand, want 
 	var shown events.Transcript
 	var cursor events.TextCursor
 	var all string
-	silence := time.NewTimer(2 * time.Second)
+	quiet := time.NewTimer(silence)
 	for all == "" || shown.String() != all || shown.Missing() > 0 {
 		select {
 		case e := <-ch:
@@ -105,10 +105,10 @@ func reading(ctx context.Context, ch <-chan events.Event, slow *rand.Rand, want 
 			if slow.IntN(4) == 0 {
 				<-time.After(time.Duration(slow.IntN(3)) * time.Millisecond)
 			}
-			silence.Reset(2 * time.Second)
+			quiet.Reset(silence)
 		case all = <-want:
 			want = nil
-		case <-silence.C:
+		case <-quiet.C:
 			return fmt.Errorf("%d units of %d are missing, shown %q, written %q", shown.Missing(), len(all), shown.String(), all)
 		case <-ctx.Done():
 			return ctx.Err()

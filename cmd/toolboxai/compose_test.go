@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"gopkg.in/yaml.v3"
 
+	"github.com/toolboxai/orchestrator/internal/porttest"
 	"github.com/toolboxai/orchestrator/internal/postgres/pgtest"
 	embeddedredis "github.com/toolboxai/orchestrator/internal/redis/embedded"
 	"github.com/toolboxai/orchestrator/internal/task"
@@ -92,7 +93,7 @@ func TestCompose_RolesWorkWithTheirOwnUsers(t *testing.T) {
 	t.Parallel()
 	secret, told := strings.Repeat("s", 40), receive(t)
 	file := readCompose(t, map[string]string{"JWT_SECRET_KEY": secret, "ENCRYPTION_KEY": secret, "POSTGRES_PASSWORD": "p", "NATS_PASSWORD": "1e3f", "VERSION": "test", "CALLBACK_ALLOW": told.allowed()})
-	database, natsPort, apiPort := pgtest.New(t), freeTestPort(t), freeTestPort(t)
+	database, natsPort, apiPort := pgtest.New(t), porttest.Free(t), porttest.Free(t)
 	counts, err := embeddedredis.StartEmbedded(embeddedredis.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +110,7 @@ func TestCompose_RolesWorkWithTheirOwnUsers(t *testing.T) {
 			case "NATS_URL":
 				value = strings.Replace(value, "@nats:4222", fmt.Sprintf("@127.0.0.1:%d", natsPort), 1)
 			case "OPS_ADDR":
-				value = fmt.Sprintf("127.0.0.1:%d", freeTestPort(t))
+				value = fmt.Sprintf("127.0.0.1:%d", porttest.Free(t))
 			case "NATS_STORE_DIR":
 				value = strconv.Quote(t.TempDir())
 			}

@@ -9,13 +9,14 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/toolboxai/orchestrator/internal/porttest"
 	"github.com/toolboxai/orchestrator/internal/task"
 )
 
 // startDev starts dev on a directory and waits until it is up.
 func startDev(t *testing.T, dir string) (*process, *site) {
 	t.Helper()
-	port := freeTestPort(t)
+	port := porttest.Free(t)
 	p := start(t, "toolboxai", nil, "dev", "--data", dir, "--port", strconv.Itoa(port), "--nats-port", "0")
 	s := &site{t: t, base: fmt.Sprintf("http://127.0.0.1:%d", port)}
 	eventually(t, "dev is up", func() error {
@@ -66,7 +67,7 @@ func TestDev_RunsTheMainJobAndLeavesNothingBehind(t *testing.T) {
 	first := s.mustSubmit("")
 	s.await(first.ID, task.Completed)
 
-	second := start(t, "toolboxai", nil, "dev", "--data", dir, "--port", strconv.Itoa(freeTestPort(t)))
+	second := start(t, "toolboxai", nil, "dev", "--data", dir, "--port", strconv.Itoa(porttest.Free(t)))
 	<-second.ended
 	if out := second.output.String(); second.err == nil || !strings.Contains(out, fmt.Sprintf("process id %d", p.cmd.Process.Pid)) || !strings.Contains(out, s.base) {
 		t.Errorf("a second dev on the same data: %v\n%s", second.err, out)

@@ -80,6 +80,7 @@ func TestEngine_WaitsForMoney(t *testing.T) {
 	s.role("recorder")
 	w := s.witness()
 	s.role("worker", scripted(model)...)
+	awayFromMidnight(2 * time.Minute) // a day's budget begins anew then
 
 	out := s.expect(exitOK, []string{`"revision"`}, "policy", "get")
 	edited := strings.Replace(out, `"fairness"`, `"budgets": [{"scope": "tenant", "id": "dev", "period": "day", "tokens": 100}], "fairness"`, 1)
@@ -132,6 +133,14 @@ func TestEngine_WaitsForMoney(t *testing.T) {
 		return nil
 	})
 	s.expect(exitOK, []string{"USER", "teacher", "quiz"}, "usage", "--by", "user,kind")
+}
+
+// awayFromMidnight returns when at least so much time is left until the UTC day ends: at once, unless it is about to.
+func awayFromMidnight(room time.Duration) {
+	now := time.Now().UTC()
+	if next := now.Truncate(24 * time.Hour).Add(24 * time.Hour); next.Sub(now) < room {
+		<-time.After(next.Sub(now))
+	}
 }
 
 // After an outage: 30 dead letters of one incident, looked at, planned, and replayed, two first.

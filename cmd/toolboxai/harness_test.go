@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/toolboxai/orchestrator/events"
+	"github.com/toolboxai/orchestrator/internal/porttest"
 	"github.com/toolboxai/orchestrator/internal/task"
 	"github.com/toolboxai/orchestrator/nats"
 )
@@ -161,16 +162,6 @@ func (p *process) signal(s os.Signal) {
 	}
 }
 
-func freeTestPort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // site is a deployment of separate processes on this machine.
 type site struct {
 	t        *testing.T
@@ -188,8 +179,8 @@ func newSite(t *testing.T, database string, env ...string) *site {
 	if testing.Short() {
 		t.Fatal("these tests start processes; run them without -short")
 	}
-	apiPort := freeTestPort(t)
-	s := &site{t: t, store: t.TempDir(), natsPort: freeTestPort(t), base: fmt.Sprintf("http://127.0.0.1:%d", apiPort)}
+	apiPort := porttest.Free(t)
+	s := &site{t: t, store: t.TempDir(), natsPort: porttest.Free(t), base: fmt.Sprintf("http://127.0.0.1:%d", apiPort)}
 	s.env = append([]string{
 		fmt.Sprintf("NATS_URL=nats://127.0.0.1:%d", s.natsPort), "DATABASE_URL=" + database, "SKIP_AUTH=true", "RATE_LIMITS=off", "TASK_ACK_WAIT=2s",
 		"HOST=127.0.0.1", fmt.Sprintf("PORT=%d", apiPort), "LLM_PROVIDER=offline", "LOG_FORMAT=text",

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/toolboxai/orchestrator/internal/auth"
+	"github.com/toolboxai/orchestrator/internal/porttest"
 	"github.com/toolboxai/orchestrator/internal/schedule"
 	"github.com/toolboxai/orchestrator/internal/school"
 )
@@ -124,7 +125,7 @@ func TestRevocation_IsNotForgottenByAnAPIThatStartsAlone(t *testing.T) {
 	head.gets(http.StatusUnauthorized, "GET", "/auth/me", nil)
 	d.kill()
 	a.broker.kill()
-	port := freeTestPort(t)
+	port := porttest.Free(t)
 	alone := &door{of: a, base: fmt.Sprintf("http://127.0.0.1:%d", port)}
 	alone.process = a.role("api", fmt.Sprint("PORT=", port))
 	eventually(t, "the API listens", func() error {

@@ -21,6 +21,7 @@ import (
 	"github.com/toolboxai/orchestrator/internal/auth"
 	"github.com/toolboxai/orchestrator/internal/llm/llmtest"
 	"github.com/toolboxai/orchestrator/internal/policy"
+	"github.com/toolboxai/orchestrator/internal/porttest"
 	"github.com/toolboxai/orchestrator/internal/pusher/pushertest"
 	"github.com/toolboxai/orchestrator/internal/school"
 	"github.com/toolboxai/orchestrator/internal/secret"
@@ -155,7 +156,7 @@ func TestCanary_NoSecretIsWhereItMayNotBe(t *testing.T) {
 		"LOG_LEVEL=debug", "RATE_LIMITS=on", "MAX_AGENT_RETRIES=0",
 		"JWT_SECRET_KEY="+c.make("key that signs tokens"), "JWT_PREVIOUS_KEYS="+c.make("key that signed tokens"),
 		"ENCRYPTION_KEY="+c.make("key that seals"), "ENCRYPTION_PREVIOUS_KEYS="+c.make("key that sealed"),
-		"DATABASE_URL="+database.String(), fmt.Sprintf("REDIS_URL=redis://app:%s@127.0.0.1:%d/0", c.make("password of Redis"), freeTestPort(t)),
+		"DATABASE_URL="+database.String(), fmt.Sprintf("REDIS_URL=redis://app:%s@127.0.0.1:%d/0", c.make("password of Redis"), porttest.Free(t)),
 		fmt.Sprintf("NATS_URL=nats://app:%s@127.0.0.1:%d", c.make("password of the broker"), a.natsPort),
 		"SENTRY_DSN="+dsn(c.make("key of error reports", "report of an error")), "OPENAI_API_KEY="+modelKey, "LLM_PROVIDER=openai", "OPENAI_API_BASE="+model.Base(),
 		"PUSHER_APP_ID=1", "PUSHER_KEY=app-key", "PUSHER_SECRET="+c.planted[0].text, "PUSHER_HOST="+push.Host(), fmt.Sprint("PUSHER_PORT=", push.Port()), "PUSHER_SSL=false",

@@ -40,9 +40,9 @@ func TestRevocation_IsKnownEverywhereWithinASecond(t *testing.T) {
 		by()
 		at := time.Now()
 		for _, token := range tokens {
-			took := second.refuses(token, at)
+			took, late := second.refuses(token, at)
 			t.Logf("%s: refused at the other API after %s", how, took.Round(100*time.Microsecond))
-			if took > atOnce {
+			if took > atOnce+late {
 				t.Errorf("%s: good for %s more at the other API", how, took)
 			}
 			slowest = max(slowest, took)
@@ -213,6 +213,7 @@ func TestRedis_KilledUnderLoadLetsNobodyThroughAndNobodyDown(t *testing.T) {
 	store := redistest.Start(t)
 	a := newAcademy(t, "REDIS_URL="+store.URL, "RATE_LIMITS=on")
 	doors := []*door{a.door(), a.door()}
+	callers := 2 * float64(len(doors)) // of press
 	head, user := a.busy(doors, rate, burst)
 	states := func() (found []string) {
 		var list struct {
@@ -268,11 +269,11 @@ func TestRedis_KilledUnderLoadLetsNobodyThroughAndNobodyDown(t *testing.T) {
 		n := c.between(from, to)
 		ratio := float64(n) / allowed(from, to)
 		t.Logf("%s: %d let in within %s, %.2f of what is allowed", name, n, to.Sub(from).Round(10*time.Millisecond), ratio)
-		if ratio > most || ratio < 0.4 {
+		if float64(n) > most*allowed(from, to)+callers || ratio < 0.4 { // what was sent in this time may be decided later, one of each caller
 			t.Errorf("%s: %.2f of what is allowed were let in, at most %.2f may", name, ratio, most)
 		}
 	}
-	over("with Redis", c.began, down, 1.05) // what a request takes to be decided is in it
+	over("with Redis", c.began, down, 1.05)
 	over("without", down, back, 1.2)
 	over("after it came back", back, end, 1.2)
 	over("in all", c.began, end, 1.2)

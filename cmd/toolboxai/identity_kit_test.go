@@ -16,6 +16,7 @@ import (
 	"github.com/toolboxai/orchestrator/internal/account"
 	"github.com/toolboxai/orchestrator/internal/apikey"
 	"github.com/toolboxai/orchestrator/internal/auth"
+	"github.com/toolboxai/orchestrator/internal/porttest"
 	"github.com/toolboxai/orchestrator/internal/postgres/pgtest"
 )
 
@@ -59,7 +60,7 @@ type door struct {
 // door starts an API and waits until it is ready. The site's own requests go to the last one.
 func (a *academy) door(env ...string) *door {
 	a.t.Helper()
-	port := freeTestPort(a.t)
+	port := porttest.Free(a.t)
 	d := &door{of: a, base: fmt.Sprintf("http://127.0.0.1:%d", port)}
 	a.base = d.base
 	d.process = a.role("api", append(env, fmt.Sprint("PORT=", port))...)
@@ -172,13 +173,16 @@ func (d *door) expect(want int, method, path, token string, body any, header ...
 	return r
 }
 
-// refuses returns how long a door goes on letting a token or a key in, from since on.
-func (d *door) refuses(token string, since time.Time) time.Duration {
+// refuses returns how long a door goes on letting a token or a key in, from since on, and how late that may be seen on this machine now: several
+// times the slowest answer of the door meanwhile, which is milliseconds on one that has nothing else to do.
+func (d *door) refuses(token string, since time.Time) (took, late time.Duration) {
 	d.t.Helper()
 	for {
+		began := time.Now()
 		r := d.send("GET", "/agents", token, nil)
+		late = max(late, 5*time.Since(began))
 		if r.status == http.StatusUnauthorized {
-			return time.Since(since)
+			return time.Since(since), late
 		}
 		if r.status != http.StatusOK || time.Since(since) > patience {
 			d.t.Fatalf("neither let in nor refused for %s: %s", time.Since(since), r)

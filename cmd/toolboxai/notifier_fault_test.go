@@ -19,6 +19,7 @@ import (
 
 	"github.com/toolboxai/orchestrator/events"
 	"github.com/toolboxai/orchestrator/internal/notify"
+	"github.com/toolboxai/orchestrator/internal/porttest"
 	"github.com/toolboxai/orchestrator/internal/pusher"
 	"github.com/toolboxai/orchestrator/internal/pusher/pushertest"
 	"github.com/toolboxai/orchestrator/nats"
@@ -89,7 +90,7 @@ type desk struct {
 func newDesk(t *testing.T) *desk {
 	t.Helper()
 	d := &desk{t: t}
-	port := freeTestPort(t)
+	port := porttest.Free(t)
 	d.broker = fmt.Sprintf("nats://127.0.0.1:%d", port)
 	start(t, "broker", nil, t.TempDir(), strconv.Itoa(port))
 	eventually(t, "the broker answers", func() error {
@@ -144,7 +145,7 @@ type replica struct {
 
 func (d *desk) replica() replica {
 	d.t.Helper()
-	ops := fmt.Sprintf("127.0.0.1:%d", freeTestPort(d.t))
+	ops := fmt.Sprintf("127.0.0.1:%d", porttest.Free(d.t))
 	return replica{start(d.t, "toolboxai", []string{
 		"NATS_URL=" + d.broker, "PUSHER_APP_ID=1", "PUSHER_KEY=app-key", "PUSHER_SECRET=app-secret", "PUSHER_HOST=" + d.host, "PUSHER_PORT=" + d.port, "PUSHER_SSL=false",
 		"OPS_ADDR=" + ops, "LOG_FORMAT=text",

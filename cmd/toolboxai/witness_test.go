@@ -102,6 +102,32 @@ func (w *witness) reaches(typ events.Type, n int) {
 	})
 }
 
+// lateness sends requests to a site until late is called, which returns how late a guarantee of time may be seen on this machine now: several
+// times the slowest answer meanwhile, which is milliseconds on one that has nothing else to do.
+func (s *site) lateness() (late func() time.Duration) {
+	done, slowest := make(chan struct{}), make(chan time.Duration, 1)
+	go func() {
+		worst := time.Duration(0)
+		for {
+			began := time.Now()
+			select {
+			case <-done:
+				slowest <- worst
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+			_ = s.get("/api/v1/agents", nil) // one that fails took its time, too
+			worst = max(worst, time.Since(began))
+		}
+	}()
+	late = sync.OnceValue(func() time.Duration {
+		close(done)
+		return 5 * <-slowest
+	})
+	s.t.Cleanup(func() { late() })
+	return late
+}
+
 // mostAtOnce returns how many tasks ran at once at the most, by the log.
 func mostAtOnce(all []events.Event) (most int) {
 	running := map[string]bool{}

@@ -50,7 +50,7 @@ var guarantees = []struct {
 		trigger(t, h, "cache-a", "new", "")
 		c.want("new")
 		h.bus.HoldGets(false)
-		for range 20 {
+		for end := time.Now().Add(2 * time.Second); time.Now().Before(end); { // what was held comes when its goroutine has its turn
 			if len(c.drain()) > 0 {
 				return false
 			}
@@ -83,20 +83,28 @@ func TestServer_LetsGoOfSlowReadersAndDelaysNobody(t *testing.T) {
 	quick.join("presence-a", member("quick"))
 	// The slow one reads nothing from here on.
 	data := strings.Repeat("x", 10<<10)
-	worst, removed := time.Duration(0), false
-	for i := 0; i < 2000 && !removed; i++ {
+	removed := false
+	round := func() (took time.Duration) {
 		began := time.Now()
 		trigger(t, h, "presence-a", "x", data)
 		for f := quick.next(); f.Event != "x"; f = quick.next() {
 			removed = removed || f.Event == "pusher_internal:member_removed"
 		}
-		worst = max(worst, time.Since(began))
+		return time.Since(began)
+	}
+	worst := time.Duration(0)
+	for i := 0; i < 2000 && !removed; i++ {
+		worst = max(worst, round())
 	}
 	if !removed {
 		quick.until("pusher_internal:member_removed")
 	}
-	if worst > 2*time.Second {
-		t.Errorf("the quick one waited %v", worst)
+	usual := time.Duration(0) // the slowest of as many as make a pause of the machine likely to be among them
+	for range 200 {
+		usual = max(usual, round())
+	}
+	if worst > 2*time.Second+5*usual {
+		t.Errorf("the quick one waited %v, and %v without the slow one", worst, usual)
 	}
 	if got := slow.closed(); got != 4200 && got != -1 {
 		t.Errorf("closed with %d", got)

@@ -14,7 +14,7 @@ import (
 var app = channels.App{ID: "7", Key: "key", Secret: "secret", ClientEvents: true}
 
 // patience bounds every wait for what must happen.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // host is a running server.
 type host struct {

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/toolboxai/orchestrator/internal/porttest"
 )
 
 // envNode holds the node that a process is to be.
@@ -66,8 +68,8 @@ func newNodes(t *testing.T, n int) []node {
 	nodes := make([]node, n)
 	routes := make([]int, n)
 	for i := range nodes {
-		nodes[i] = node{Name: fmt.Sprintf("broker-%d", i+1), Dir: t.TempDir(), Port: freePort(t)}
-		routes[i] = freePort(t)
+		nodes[i] = node{Name: fmt.Sprintf("broker-%d", i+1), Dir: t.TempDir(), Port: porttest.Free(t)}
+		routes[i] = porttest.Free(t)
 	}
 	for i := range nodes {
 		if n > 1 {
@@ -100,16 +102,6 @@ func answers(ctx context.Context, port int) error {
 		}
 		return err
 	})
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // patience bounds every wait for something that heals. The longest is that for a model whose circuit is open: a minute.

@@ -17,6 +17,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+
+	"github.com/toolboxai/orchestrator/internal/porttest"
 )
 
 // link is a network between a role and something that it needs.
@@ -35,7 +37,7 @@ func newLinks() links {
 
 func (l links) open(t *testing.T, name, upstream string) *link {
 	t.Helper()
-	p := toxiproxy.NewProxy(l.server, name, "127.0.0.1:0", upstream)
+	p := toxiproxy.NewProxy(l.server, name, fmt.Sprintf("127.0.0.1:%d", porttest.Free(t)), upstream) // it is let go while the link is down
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}

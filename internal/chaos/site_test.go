@@ -20,6 +20,7 @@ import (
 
 	"github.com/toolboxai/orchestrator/internal/chaos"
 	"github.com/toolboxai/orchestrator/internal/llm/llmtest"
+	"github.com/toolboxai/orchestrator/internal/porttest"
 	"github.com/toolboxai/orchestrator/internal/postgres/pgtest"
 	"github.com/toolboxai/orchestrator/internal/pusher/pushertest"
 	"github.com/toolboxai/orchestrator/internal/redis/redistest"
@@ -87,7 +88,7 @@ func newSite(t *testing.T, s *suite, name string, brokers int, f fleet, env ...s
 	site.links["redis"] = ln.open(t, "redis", strings.TrimPrefix(redistest.Start(t).URL, "redis://"))
 	site.links["pusher"] = ln.open(t, "pusher", fmt.Sprintf("%s:%d", site.pusher.Host(), site.pusher.Port()))
 	site.links[chaos.Model] = ln.open(t, chaos.Model, strings.TrimPrefix(site.model.server.URL, "http://"))
-	port := freePort(t)
+	port := porttest.Free(t)
 	site.base = fmt.Sprintf("http://127.0.0.1:%d", port)
 	pusherURL, err := url.Parse("http://" + site.links["pusher"].addr)
 	if err != nil {

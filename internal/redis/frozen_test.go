@@ -39,6 +39,7 @@ func TestAnswers_AFrozenRedisSlowsDownTheFirstAlone(t *testing.T) {
 		}
 	}
 	ask(ctx, 0)
+	late := lateness(t)
 	thaw := server.Freeze(t)
 	defer thaw()
 	round := func(from int) time.Duration {
@@ -52,7 +53,7 @@ func TestAnswers_AFrozenRedisSlowsDownTheFirstAlone(t *testing.T) {
 	}
 	first, second := round(1), round(100)
 	t.Logf("sixteen at once waited %v, and sixteen behind them %v", first, second)
-	if first > 2*time.Second || second > time.Second {
-		t.Errorf("sixteen at once waited %v, and sixteen behind them %v", first, second)
+	if slack := late(); first > 2*time.Second+slack || second > time.Second+slack {
+		t.Errorf("sixteen at once waited %v, and sixteen behind them %v, and this machine is %v late", first, second, slack)
 	}
 }

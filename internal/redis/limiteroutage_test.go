@@ -182,6 +182,7 @@ func outage(t *testing.T, f *fleet, goAway, comeBack func()) {
 	var before, away, back float64
 	var passed [3]int
 	passed[0], before = f.during(second)
+	usual := f.p95()
 	within(t, "before", passed[0], before)
 	passed[1], away = f.during(func() {
 		goAway()
@@ -198,8 +199,8 @@ func outage(t *testing.T, f *fleet, goAway, comeBack func()) {
 	within(t, "in all", passed[0]+passed[1]+passed[2], before+away+back-2*float64(f.limit.Burst))
 	stop()
 	t.Logf("p95 of all calls: %s", f.p95())
-	if p95 := f.p95(); p95 > 50*time.Millisecond { // two cores run all tests; the benchmark tells the truth
-		t.Errorf("p95 of all calls is %s", p95)
+	if p95 := f.p95(); p95 > 50*time.Millisecond+4*usual { // two cores run all tests; the benchmark tells the truth
+		t.Errorf("p95 of all calls is %s, before the outage it was %s", p95, usual)
 	}
 }
 

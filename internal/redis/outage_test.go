@@ -171,6 +171,7 @@ func TestGovernors_DoNotWaitForASilentServer(t *testing.T) {
 	if _, err := g.Complete(t.Context(), llm.Request{Prompt: "x"}); err != nil {
 		t.Fatal(err)
 	}
+	late := lateness(t)
 	thaw := server.Freeze(t)
 	start := time.Now()
 	if _, err := g.Complete(t.Context(), llm.Request{Prompt: "x"}); err != nil {
@@ -183,8 +184,9 @@ func TestGovernors_DoNotWaitForASilentServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("the first call took %s, the next 100 took %s", first, time.Since(start))
-	if rest := time.Since(start); first > 2*time.Second || rest > 2*time.Second {
+	rest := time.Since(start)
+	t.Logf("the first call took %s, the next 100 took %s", first, rest)
+	if first > 2*time.Second+late() || rest > 25*first { // each would wait as the first one did
 		t.Errorf("the first call took %s, the next 100 took %s", first, rest)
 	}
 	thaw()
@@ -208,6 +210,7 @@ func TestMeter_SaysThatTheServerIsAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.Kill()
+	late := lateness(t)
 	start := time.Now()
 	claim := llm.Claim{Key: "k", Window: time.Minute, Limit: 1, Amount: 1}
 	if _, err := m.Reserve(t.Context(), []llm.Claim{claim}); !fault.Is(err, fault.Unavailable) {
@@ -216,7 +219,7 @@ func TestMeter_SaysThatTheServerIsAway(t *testing.T) {
 	if err := client.Ping(t.Context()); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("got %v", err)
 	}
-	if took := time.Since(start); took > 2*time.Second { // go-redis' own defaults take 1.8 s a call
+	if took := time.Since(start); took > 2*time.Second+late() { // go-redis' own defaults take 1.8 s a call
 		t.Errorf("two calls took %s", took)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/toolboxai/orchestrator/internal/fault"
+	"github.com/toolboxai/orchestrator/internal/porttest"
 	"github.com/toolboxai/orchestrator/internal/postgres/local"
 )
 
@@ -375,15 +375,7 @@ func TestStart_WorksBelowALongPath(t *testing.T) {
 
 func TestStart_ListensOnTCPWhenAsked(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	dir := home(t)
+	port, dir := porttest.Free(t), home(t)
 	s := start(t, local.Config{Dir: dir, Throwaway: true, Port: port})
 	if ask(t, s.URL(), "SELECT 'up'") != "up" {
 		t.Error("the socket does not answer")

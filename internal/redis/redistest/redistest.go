@@ -7,13 +7,14 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"net"
 	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/toolboxai/orchestrator/internal/porttest"
 )
 
 const (
@@ -43,12 +44,11 @@ func Start(t testing.TB) *Server {
 	s := &Server{path: path}
 	t.Cleanup(s.Kill)
 	var last error
-	for range 5 { // another process may take the free port first
-		if s.port, last = freePort(); last == nil {
-			s.URL = "redis://127.0.0.1:" + strconv.Itoa(s.port)
-			if last = s.start(); last == nil {
-				return s
-			}
+	for range 5 { // a process of somebody else may listen there, who does not know of porttest
+		s.port = porttest.Free(t)
+		s.URL = "redis://127.0.0.1:" + strconv.Itoa(s.port)
+		if last = s.start(); last == nil {
+			return s
 		}
 	}
 	t.Fatalf("redistest: %v", last)
@@ -119,13 +119,4 @@ func (s *Server) start() error {
 		<-done
 		return fmt.Errorf("%s was not ready within %s", program, startTimeout)
 	}
-}
-
-func freePort() (int, error) {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
