@@ -105,7 +105,7 @@ func (c *checker) accountMethod(n *luau.MethodCallExpr) {
 // accountIndex checks table[player.UserId] for an own table that lists accounts.
 func (c *checker) accountIndex(n *luau.IndexExpr) {
 	key := c.eval(n.Index)
-	if !key.has(userID) && !key.has(userName) {
+	if !key.has(userID) && !key.has(userName) && !accounts(key) && !named(key) {
 		return
 	}
 	for _, v := range c.eval(n.X) {
@@ -113,7 +113,7 @@ func (c *checker) accountIndex(n *luau.IndexExpr) {
 			continue
 		}
 		k := c.items(v.expr.(*luau.TableExpr), true, nil)
-		if key.has(userID) && accounts(k) || key.has(userName) && named(k) {
+		if key.has(userID) && accounts(k) || key.has(userName) && named(k) || accounts(key) && k.has(userID) || named(key) && k.has(userName) {
 			c.add("hard-coded-account", n.Span())
 		}
 	}

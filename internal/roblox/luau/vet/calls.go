@@ -33,6 +33,11 @@ func (c *checker) callers(f *luau.FunctionExpr) (calls []arguments, all bool) {
 func (c *checker) callersWithin(passed *luau.CallExpr, self luau.Expr) (calls []arguments, all bool) {
 	c.depth++
 	defer func() { c.depth-- }()
+	if outer, result := c.tree.use(passed); outer != nil {
+		if args, ok := c.callAt(outer, result); ok && args.handler != 0 {
+			return []arguments{args}, false // what the file's function makes of it is connected to an event
+		}
+	}
 	at := slices.Index(passed.Args, self)
 	f, ok := c.eval(passed.Func).constant(function)
 	if !ok || at < 0 || at >= len(f.expr.(*luau.FunctionExpr).Params) {

@@ -81,8 +81,8 @@ func (c *checker) namedHandler(where luau.Node, self luau.Expr) []arguments {
 		}
 	case *luau.AssignStat:
 		for i, v := range where.Values {
-			if field, ok := where.Targets[min(i, len(where.Targets)-1)].(*luau.FieldExpr); ok && v == self {
-				name = field.Name.Text
+			if _, field, ok := c.memberName(where.Targets[min(i, len(where.Targets)-1)]); ok && v == self {
+				name = field
 			}
 		}
 	case *luau.TableExpr:
