@@ -10,6 +10,7 @@ import (
 // forbiddenServices has the rule that each service breaks. HttpService is looked at more closely, see httpUse.
 var forbiddenServices = map[string]string{
 	"InsertService": "insert-service", "TeleportService": "teleport-service", "MarketplaceService": "marketplace-service",
+	"CommerceService": "marketplace-service", "AdService": "marketplace-service",
 	"ScriptContext": "privileged-service", "CoreGui": "privileged-service", "LogService": "privileged-service",
 	"VirtualInputManager": "privileged-service", "VirtualUser": "privileged-service", "HttpRbxApiService": "privileged-service",
 	"ScriptEditorService": "privileged-service", "StudioService": "privileged-service", "PluginGuiService": "privileged-service",
@@ -28,8 +29,9 @@ var forbiddenMembers = map[string]string{
 	"TeleportToPrivateServer": "teleport-service", "TeleportToSpawnByName": "teleport-service",
 	"PromptPurchase": "marketplace-service", "PromptProductPurchase": "marketplace-service", "PromptGamePassPurchase": "marketplace-service",
 	"PromptPremiumPurchase": "marketplace-service", "PromptBulkPurchase": "marketplace-service", "PromptSubscriptionPurchase": "marketplace-service",
-	"ProcessReceipt": "marketplace-service",
-	"RunScript":      "script-source", "AddCoreScriptLocal": "script-source", "ExecuteScript": "script-source",
+	"ProcessReceipt": "marketplace-service", "PromptCommerceProductPurchase": "marketplace-service", "PromptRealWorldCommerceBrowser": "marketplace-service",
+	"ShowRewardedVideoAdAsync": "marketplace-service", "ShowVideoAd": "marketplace-service",
+	"RunScript": "script-source", "AddCoreScriptLocal": "script-source", "ExecuteScript": "script-source",
 	"OpenBrowserWindow": "privileged-service", "OpenNativeOverlay": "privileged-service",
 }
 
@@ -67,7 +69,7 @@ func (c *checker) globalUse(n *luau.NameExpr) {
 	case "require":
 		if call, ok := where.(*luau.CallExpr); ok && call.Func == self {
 			c.required(call)
-		} else if len(c.scopes.Assigned["require"]) == 0 {
+		} else if !c.target(n) {
 			c.add("require-alias", n.Span())
 		}
 	case "debug":
@@ -76,7 +78,7 @@ func (c *checker) globalUse(n *luau.NameExpr) {
 			c.add("debug-library", n.Span())
 		}
 	default:
-		if slices.Contains(executors, n.Name) && len(c.scopes.Assigned[n.Name]) == 0 {
+		if slices.Contains(executors, n.Name) && !c.eval(n).only(function, table, text, number, computed, other) {
 			c.because("executor-function", n.Span(), n.Name+": "+ruleOf("executor-function").Why)
 		}
 	}
@@ -115,93 +117,4 @@ func (c *checker) required(call *luau.CallExpr) {
 		c.add("require-computed", call.Span())
 		return
 	}
-}
-
-// gameUse checks what becomes of the DataModel, through which every service is reached.
-func (c *checker) gameUse(e luau.Expr) {
-	switch e.(type) {
-	case *luau.NameExpr, *luau.CallExpr, *luau.MethodCallExpr, *luau.FieldExpr, *luau.IndexExpr:
-	default:
-		return
-	}
-	if !c.eval(e).has(game) {
-		return
-	}
-	where, self := c.tree.use(e)
-	switch where := where.(type) {
-	case *luau.FieldExpr, *luau.LocalStat, *luau.BinaryExpr, *luau.UnaryExpr, *luau.IfExpr, *luau.IfStat, *luau.CallStat, *luau.WhileStat, nil:
-		return
-	case *luau.MethodCallExpr:
-		if where.X == self || where.Name.Text == "IsDescendantOf" || where.Name.Text == "IsAncestorOf" {
-			return
-		}
-	case *luau.IndexExpr:
-		if where.X == self {
-			return // see computedAccess
-		}
-	case *luau.AssignStat:
-		for i, v := range where.Values {
-			if v == self && i < len(where.Targets) && c.localOf(where.Targets[i]) != nil {
-				return
-			}
-		}
-	case *luau.CallExpr:
-		f := c.eval(where.Func)
-		if where.Func == self || f.is("typeof") || f.is("type") || f.is("print") || f.is("tostring") || f.is("assert") || c.memberOfGame(where) {
-			return
-		}
-	}
-	c.add("game-handed-on", e.Span())
-}
-
-// memberOfGame reports whether a call is game.Name(game, …).
-func (c *checker) memberOfGame(call *luau.CallExpr) bool {
-	x, _, ok := c.memberName(luau.Unparen(call.Func))
-	return ok && c.eval(x).has(game)
-}
-
-// httpUse checks what becomes of HttpService.
-func (c *checker) httpUse(e luau.Expr) {
-	switch e.(type) {
-	case *luau.NameExpr, *luau.CallExpr, *luau.MethodCallExpr, *luau.FieldExpr, *luau.IndexExpr:
-	default:
-		return
-	}
-	if !c.eval(e).isService("HttpService") {
-		return
-	}
-	where, self := c.tree.use(e)
-	switch where := where.(type) {
-	case *luau.FieldExpr:
-		if slices.Contains(httpMethods, where.Name.Text) {
-			return
-		}
-	case *luau.LocalStat, *luau.BinaryExpr, *luau.IfStat, *luau.CallStat, nil:
-		return
-	case *luau.MethodCallExpr:
-		if where.X == self && slices.Contains(httpMethods, where.Name.Text) {
-			return
-		}
-	case *luau.IndexExpr:
-		if s, ok := c.eval(where.Index).constant(text); ok && slices.Contains(httpMethods, s.text) {
-			return
-		}
-	case *luau.AssignStat:
-		for i, v := range where.Values {
-			if v == self && i < len(where.Targets) && c.localOf(where.Targets[i]) != nil {
-				return
-			}
-		}
-	case *luau.ReturnStat:
-		if f := c.tree.function(where); f != nil {
-			return // the call has the service as its value
-		}
-	case *luau.CallExpr:
-		for _, a := range append([]luau.Expr{where.Func}, where.Args...) {
-			if x, name, ok := c.memberName(luau.Unparen(a)); ok && slices.Contains(httpMethods, name) && c.eval(x).isService("HttpService") {
-				return
-			}
-		}
-	}
-	c.add("http-request", e.Span())
 }

@@ -1,61 +1,11 @@
 package vet
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/toolboxai/orchestrator/internal/roblox/luau"
 )
-
-// arguments are what one caller hands to a function.
-type arguments struct {
-	list    []luau.Expr
-	open    bool    // more may come behind the list
-	handler handler // or it is called for an event
-}
-
-// handler says what calls a function.
-type handler uint8
-
-const (
-	ofServerRemote handler = iota + 1 // OnServerEvent, OnServerInvoke: a player, then what the client sends
-	ofClientRemote                    // OnClientEvent, OnClientInvoke
-	ofPlayer                          // PlayerAdded and others: a player
-	ofAnything                        // DescendantAdded of a service
-)
-
-// handed returns what a handler's parameter can be.
-func handed(h handler, index int) values {
-	switch {
-	case h == ofServerRemote && index > 0, h == ofClientRemote:
-		return of(client)
-	case (h == ofServerRemote || h == ofPlayer) && index == 0:
-		return of(player)
-	case h == ofAnything && index == 0:
-		return one(value{kind: instance, from: swept})
-	}
-	return of(unknown)
-}
-
-// handlerOf says what an event or callback hands to its handler, 0 for others.
-func (c *checker) handlerOf(event luau.Expr) handler {
-	field, ok := luau.Unparen(event).(*luau.FieldExpr)
-	if !ok {
-		return 0
-	}
-	switch field.Name.Text {
-	case "OnServerEvent", "OnServerInvoke":
-		return ofServerRemote
-	case "OnClientEvent", "OnClientInvoke":
-		return ofClientRemote
-	case "PlayerAdded", "PlayerRemoving", "MouseClick", "Triggered", "PromptTriggered":
-		return ofPlayer
-	case "DescendantAdded", "DescendantRemoving":
-		if xs := c.eval(field.X); xs.has(service) || xs.has(game) {
-			return ofAnything
-		}
-	}
-	return 0
-}
 
 // callers returns what a function is called with. all is false when there may be calls that the file does not show.
 func (c *checker) callers(f *luau.FunctionExpr) (calls []arguments, all bool) {
@@ -73,7 +23,27 @@ func (c *checker) callers(f *luau.FunctionExpr) (calls []arguments, all bool) {
 	if args, ok := c.callAt(where, self); ok {
 		return []arguments{args}, true
 	}
-	return nil, false
+	if passed, ok := where.(*luau.CallExpr); ok && c.depth < maxDepth {
+		return c.callersWithin(passed, self)
+	}
+	return c.namedHandler(where, self), false
+}
+
+// callersWithin returns what calls a function that is handed to one of the file's.
+func (c *checker) callersWithin(passed *luau.CallExpr, self luau.Expr) (calls []arguments, all bool) {
+	c.depth++
+	defer func() { c.depth-- }()
+	if outer, result := c.tree.use(passed); outer != nil {
+		if args, ok := c.callAt(outer, result); ok && args.handler != 0 {
+			return []arguments{args}, false // what the file's function makes of it is connected to an event
+		}
+	}
+	at := slices.Index(passed.Args, self)
+	f, ok := c.eval(passed.Func).constant(function)
+	if !ok || at < 0 || at >= len(f.expr.(*luau.FunctionExpr).Params) {
+		return nil, false
+	}
+	return c.callersOf(f.expr.(*luau.FunctionExpr).Params[at])
 }
 
 func (c *checker) callersOf(l *luau.Local) (calls []arguments, all bool) {
@@ -110,6 +80,11 @@ func (c *checker) callAt(where luau.Node, self luau.Expr) (arguments, bool) {
 		}
 		if skip > 0 && len(where.Args) >= skip && (where.Args[0] == self || skip == 2 && where.Args[1] == self) {
 			return arguments{list: where.Args[skip:], open: openEnded(where.Args)}, true
+		}
+		if event, ok := c.connected(where); ok && len(where.Args) == 2 && where.Args[1] == self {
+			if h := c.handlerOf(event); h != 0 {
+				return arguments{handler: h}, true
+			}
 		}
 	case *luau.MethodCallExpr:
 		if connects(where.Name.Text) && len(where.Args) == 1 {
@@ -150,21 +125,40 @@ func openEnded(args []luau.Expr) bool {
 	return false
 }
 
+// result is one of the results of a function.
+type result struct {
+	of *luau.FunctionExpr
+	at int
+}
+
+// maxResults bounds which results of a function are told apart.
+const maxResults = 8
+
 // returned returns what a function hands back first.
-func (c *checker) returned(f *luau.FunctionExpr) values {
-	if vs, ok := c.results[f]; ok {
+func (c *checker) returned(f *luau.FunctionExpr) values { return c.returnedAt(f, 0) }
+
+// returnedAt returns what a function hands back at a place.
+func (c *checker) returnedAt(f *luau.FunctionExpr, at int) values {
+	if at >= maxResults {
+		return of(unknown)
+	}
+	about := result{f, at}
+	if vs, ok := c.results[about]; ok {
 		return vs
 	}
-	c.results[f] = of(computed)
+	c.results[about] = of(computed)
 	var out values
 	found := false
 	inspect(f, func(n luau.Node) bool {
 		if r, ok := n.(*luau.ReturnStat); ok {
 			found = true
-			if len(r.Values) == 0 {
+			switch last := len(r.Values) - 1; {
+			case at <= last:
+				out = join(out, c.eval(r.Values[at]))
+			case openEnded(r.Values):
+				out = join(out, c.furtherResult(r.Values[last], at-last))
+			default:
 				out = join(out, of(other))
-			} else {
-				out = join(out, c.eval(r.Values[0]))
 			}
 		}
 		return true
@@ -175,58 +169,55 @@ func (c *checker) returned(f *luau.FunctionExpr) values {
 	if !out.only(text, number, other, function, table, service, game) && c.decodes(f) {
 		out = append(out[:len(out):len(out)], value{kind: decoded})
 	}
-	c.results[f] = out
+	c.results[about] = out
 	return out
 }
 
 // decodes reports whether a function, with those in it, puts characters together.
 func (c *checker) decodes(f *luau.FunctionExpr) bool {
-	found := false
-	luau.Inspect(f, func(n luau.Node) bool {
-		if call, ok := n.(*luau.CallExpr); ok && !found {
-			for _, v := range c.eval(call.Func) {
-				found = found || v.kind == global && decoder(v.text)
-			}
-		}
-		return !found
+	return c.ask(askDecodes, f, true, func(n luau.Node) bool {
+		call, ok := n.(*luau.CallExpr)
+		return ok && slices.ContainsFunc(c.eval(call.Func), func(v value) bool { return v.kind == global && decoder(v.text) })
 	})
-	return found
 }
 
 // decoder reports whether a function of the language makes text of numbers.
 func decoder(path string) bool {
 	switch path {
-	case "string.char", "utf8.char", "buffer.tostring", "buffer.readstring", "string.pack":
+	case "string.char", "utf8.char", "buffer.tostring", "buffer.readstring", "string.pack", "string.*", "utf8.*", "buffer.*":
 		return true
 	}
 	return false
 }
 
 // call returns what a call can hand back first.
-func (c *checker) call(e *luau.CallExpr) values {
+func (c *checker) call(e *luau.CallExpr) values { return c.apply(e.Func, e.Args) }
+
+// apply returns what a function hands back first when it is called with args.
+func (c *checker) apply(fn luau.Expr, args []luau.Expr) values {
 	var out values
-	for _, f := range c.eval(e.Func) {
+	for _, f := range c.eval(fn) {
 		switch f.kind {
 		case function:
 			out = join(out, c.returned(f.expr.(*luau.FunctionExpr)))
 		case global:
-			out = join(out, c.callGlobal(f.text, e))
+			out = join(out, c.callGlobal(f.text, args))
 		case client:
 			out = join(out, of(client))
 		default:
-			out = join(out, c.callMember(e))
+			out = join(out, c.callMember(fn, args))
 		}
 	}
 	return out
 }
 
 // callMember handles game.GetService(game, name), which is what game:GetService(name) is.
-func (c *checker) callMember(e *luau.CallExpr) values {
-	x, name, ok := c.memberName(luau.Unparen(e.Func))
-	if !ok || len(e.Args) == 0 || !strings.HasPrefix(name, "Get") && !strings.HasPrefix(name, "Find") && !strings.HasPrefix(name, "Wait") {
+func (c *checker) callMember(fn luau.Expr, args []luau.Expr) values {
+	x, name, ok := c.memberName(luau.Unparen(fn))
+	if !ok || len(args) == 0 || !strings.HasPrefix(name, "Get") && !strings.HasPrefix(name, "Find") && !strings.HasPrefix(name, "Wait") {
 		return of(unknown)
 	}
-	return c.methodOf(c.eval(x), name, e.Args[1:])
+	return c.methodOf(c.eval(x), name, args[1:])
 }
 
 // memberName returns the object and the only name of x.name or x["name"].

@@ -12,23 +12,48 @@ type checker struct {
 
 	known   map[luau.Expr]values
 	locals  map[*luau.Local]values
-	results map[*luau.FunctionExpr]values
+	globals map[string]values
+	results map[result]values
+	parts   map[part]values
+	pieces  map[*luau.TableExpr]pieces
+	answers map[asked]bool
 	depth   int
 
-	loops    map[*luau.Local]*luau.ForInStat
-	writes   map[string][]luau.Expr      // what is assigned to fields, by their names
-	elements map[*luau.Local][]luau.Expr // what is put into a local table under keys that are computed
-	chars    bool                        // somewhere characters are made of numbers
+	loops      map[*luau.Local]*luau.ForInStat
+	writes     map[string][]luau.Expr      // what is assigned to fields, by their names
+	elements   map[*luau.Local][]luau.Expr // what is put into a local table under keys that are computed
+	rests      map[*luau.Local]int         // which further result of the last value a local gets
+	handlers   map[string]handler          // the events to which functions in fields are connected, by the names of the fields
+	indexes    []luau.Expr                 // what stands as __index of metatables
+	fires      [][]luau.Expr               // what is handed to bindable events and functions
+	grown      map[luau.Node]bool          // loops that are looked through for objects
+	chars      bool                        // somewhere characters are made of numbers
+	joinedText int                         // bytes that table.concat has put together
+	escapes    int                         // letters that are written as numbers
 }
 
 func newChecker(source string, where Context, file *luau.File, r *report) *checker {
 	c := &checker{
 		report: r, source: source, where: where, tree: newTree(file), scopes: luau.Resolve(file),
-		known: map[luau.Expr]values{}, locals: map[*luau.Local]values{}, results: map[*luau.FunctionExpr]values{},
+		known: map[luau.Expr]values{}, locals: map[*luau.Local]values{}, globals: map[string]values{},
+		results: map[result]values{}, parts: map[part]values{}, pieces: map[*luau.TableExpr]pieces{}, answers: map[asked]bool{},
+		rests: map[*luau.Local]int{}, handlers: map[string]handler{}, grown: map[luau.Node]bool{},
 		loops: map[*luau.Local]*luau.ForInStat{}, writes: map[string][]luau.Expr{}, elements: map[*luau.Local][]luau.Expr{},
 	}
 	for _, n := range c.tree.order {
 		c.collect(n)
+	}
+	for _, n := range c.tree.order {
+		switch n := n.(type) {
+		case *luau.MethodCallExpr:
+			if connects(n.Name.Text) && len(n.Args) == 1 {
+				c.collectHandler(n.X, n.Args[0])
+			}
+		case *luau.AssignStat:
+			for i, v := range n.Values[:min(len(n.Values), len(n.Targets))] {
+				c.collectHandler(n.Targets[i], v)
+			}
+		}
 	}
 	for _, v := range c.scopes.Vars { // first, so that what is made of itself is seen from its declaration
 		c.local(v.Local)
@@ -54,6 +79,20 @@ func (c *checker) collect(n luau.Node) {
 	case *luau.ForInStat:
 		for _, v := range n.Vars {
 			c.loops[v] = n
+		}
+	case *luau.LocalStat:
+		for i, l := range n.Locals[min(len(n.Values), len(n.Locals)):] {
+			c.rests[l] = i + 1
+		}
+	case *luau.TableExpr:
+		for _, item := range n.Items {
+			if s, ok := luau.StringValue(item.Key); ok && s == "__index" {
+				c.indexes = append(c.indexes, item.Value)
+			}
+		}
+	case *luau.MethodCallExpr:
+		if (n.Name.Text == "Fire" || n.Name.Text == "Invoke") && len(c.fires) < 4*maxValues {
+			c.fires = append(c.fires, n.Args)
 		}
 	case *luau.AssignStat:
 		for i, target := range n.Targets {
@@ -83,6 +122,9 @@ func (c *checker) collect(n luau.Node) {
 func (c *checker) collectWrite(target, v luau.Expr) {
 	switch target := target.(type) {
 	case *luau.FieldExpr:
+		if target.Name.Text == "__index" {
+			c.indexes = append(c.indexes, v)
+		}
 		more(c.writes, target.Name.Text, v)
 	case *luau.IndexExpr:
 		if s, ok := luau.StringValue(target.Index); ok {
@@ -133,6 +175,8 @@ func (c *checker) node(n luau.Node) {
 		c.joined(n)
 	case *luau.AssignStat:
 		c.assignRules(n)
+	case *luau.CompoundAssignStat:
+		c.writtenByClient(n.Target)
 	case *luau.FunctionExpr:
 		c.remoteHandler(n)
 	case *luau.WhileStat:

@@ -1,76 +1,10 @@
 package vet
 
 import (
-	"strconv"
+	"slices"
 
 	"github.com/toolboxai/orchestrator/internal/roblox/luau"
 )
-
-// minAccount is the smallest number that is taken for that of an account. Test players in Studio have negative ones.
-const minAccount = 1000
-
-// account checks a comparison for one that singles out a person's account.
-func (c *checker) account(n *luau.BinaryExpr) {
-	switch n.Op {
-	case "==", "~=", "<", "<=", ">", ">=":
-	default:
-		return
-	}
-	x, y := c.eval(n.X), c.eval(n.Y)
-	if x.has(userID) && accounts(y) || y.has(userID) && accounts(x) || x.has(userName) && y.has(text) || y.has(userName) && x.has(text) {
-		c.add("hard-coded-account", n.Span())
-	}
-}
-
-// accounts reports whether a value is the number of an account.
-func accounts(vs values) bool {
-	for _, v := range vs {
-		if v.kind == number && v.num >= minAccount {
-			return true
-		}
-		if v.kind == text {
-			if n, err := strconv.ParseInt(v.text, 10, 64); err == nil && n >= minAccount {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// accountIndex checks table[player.UserId] for an own table that lists accounts.
-func (c *checker) accountIndex(n *luau.IndexExpr) {
-	key := c.eval(n.Index)
-	if !key.has(userID) && !key.has(userName) {
-		return
-	}
-	for _, v := range c.eval(n.X) {
-		if v.kind != table {
-			continue
-		}
-		for _, item := range v.expr.(*luau.TableExpr).Items {
-			if item.Key == nil {
-				continue
-			}
-			k := c.eval(item.Key)
-			if key.has(userID) && accounts(k) || key.has(userName) && k.has(text) {
-				c.add("hard-coded-account", n.Span())
-				return
-			}
-		}
-	}
-}
-
-// accountList checks table.find(list, player.UserId).
-func (c *checker) accountList(n *luau.CallExpr) {
-	what := c.eval(n.Args[1])
-	if !what.has(userID) && !what.has(userName) {
-		return
-	}
-	items := c.member(n.Args[0], of(computed))
-	if what.has(userID) && accounts(items) || what.has(userName) && items.has(text) {
-		c.add("hard-coded-account", n.Span())
-	}
-}
 
 // assignRules checks an assignment.
 func (c *checker) assignRules(n *luau.AssignStat) {
@@ -82,15 +16,24 @@ func (c *checker) assignRules(n *luau.AssignStat) {
 		switch target := target.(type) {
 		case *luau.FieldExpr:
 			c.parentSet(target, v)
-		case *luau.IndexExpr:
-			object, key := c.eval(target.X), c.eval(target.Index)
-			if object.only(table) || !key.has(client) {
-				continue
-			}
-			if object.has(client) || object.has(game) || object.has(service) || object.has(instance) || object.has(player) {
-				c.because("client-commands", target.Span(), "a client says which property of which object is written")
-			}
+		default:
+			c.writtenByClient(target)
 		}
+	}
+}
+
+// writtenByClient checks object[key] = v, and what adds to it.
+func (c *checker) writtenByClient(target luau.Expr) {
+	index, ok := target.(*luau.IndexExpr)
+	if !ok {
+		return
+	}
+	object, key := c.eval(index.X), c.eval(index.Index)
+	if object.only(table) || !key.has(client) {
+		return
+	}
+	if object.has(client) || object.has(game) || object.has(service) || object.has(instance) || object.has(player) {
+		c.because("client-commands", target.Span(), "a client says which property of which object is written")
 	}
 }
 
@@ -101,11 +44,12 @@ func (c *checker) parentSet(target *luau.FieldExpr, v values) {
 	}
 	object := c.eval(target.X)
 	for _, o := range object {
-		if o.from&cloned != 0 && o.from&(ofScript|isScript) != 0 && v.trait(swept) {
+		if o.from&cloned != 0 && o.from&(ofScript|isScript|aroundScript) != 0 && v.trait(swept) {
 			c.because("self-copy", target.Span(), "a copy of what lies in the script is put into all objects of the place, as a virus does")
 		}
 	}
-	if c.serverSide() && object.has(client) && !c.checkedBefore(target.X, target) {
+	named := slices.ContainsFunc(object, func(o value) bool { return o.kind == client || o.from&(clientSent|cloned) == clientSent })
+	if c.serverSide() && named && !c.checkedBefore(target.X, target) {
 		c.because("client-commands", target.Span(), "a client says which object is moved")
 	}
 }
@@ -116,12 +60,16 @@ func (c *checker) serverSide() bool { return c.where != Client }
 // clientMethod checks a method that removes or punishes on something that a client sent.
 func (c *checker) clientMethod(n *luau.MethodCallExpr) {
 	switch n.Name.Text {
-	case "Destroy", "Remove", "ClearAllChildren", "Kick", "BreakJoints", "BanAsync", "destroy", "remove":
+	case "Destroy", "Remove", "ClearAllChildren", "Kick", "BreakJoints", "BanAsync", "destroy", "remove", "AddItem":
 	default:
 		return
 	}
-	object := c.eval(n.X)
-	if c.serverSide() && (object.has(client) || object.trait(clientSent)) && !c.checkedBefore(n.X, n) {
+	x := n.X
+	if n.Name.Text == "AddItem" {
+		x = first(n.Args)
+	}
+	object := c.eval(x)
+	if c.serverSide() && (object.has(client) || object.trait(clientSent)) && !c.checkedBefore(x, n) {
 		c.because("client-commands", n.Span(), "a client says which object is removed or which player is punished")
 	}
 }

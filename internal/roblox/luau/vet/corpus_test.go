@@ -67,7 +67,7 @@ func TestCheck_StopsEveryHostileScript(t *testing.T) {
 			t.Errorf("%s passes:\n%s", s.name, s.source)
 		}
 	}
-	if len(all) < 200 {
+	if len(all) < 400 {
 		t.Errorf("only %d hostile scripts", len(all))
 	}
 	t.Logf("%d hostile scripts (%d of them held out), %d pass", len(all), held, passed)
@@ -86,7 +86,7 @@ func TestCheck_LetsBenignScriptsPass(t *testing.T) {
 			flagged++
 		}
 	}
-	if len(all) < 200 || 50*blocked > len(all) {
+	if len(all) < 270 || 50*blocked > len(all) {
 		t.Errorf("%d of %d benign scripts are denied", blocked, len(all))
 	}
 	t.Logf("%d benign scripts (%d of them held out), %d denied, %d flagged", len(all), held, blocked, flagged)

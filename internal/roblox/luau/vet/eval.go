@@ -41,6 +41,8 @@ func (c *checker) compute(e luau.Expr) values {
 		return textual(e.Value)
 	case *luau.InterpExpr:
 		return c.interpolate(e)
+	case *luau.VarargExpr:
+		return c.varargs(e)
 	case *luau.NameExpr:
 		return c.name(e)
 	case *luau.FieldExpr:
@@ -130,6 +132,9 @@ func (c *checker) binary(e *luau.BinaryExpr) values {
 }
 
 func concat(x, y values) values {
+	if x.has(userName) && !y.has(unknown) || y.has(userName) && !x.has(unknown) {
+		return of(userName)
+	}
 	var out values
 	for _, a := range x {
 		for _, b := range y {

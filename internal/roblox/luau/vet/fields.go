@@ -1,6 +1,10 @@
 package vet
 
-import "github.com/toolboxai/orchestrator/internal/roblox/luau"
+import (
+	"slices"
+
+	"github.com/toolboxai/orchestrator/internal/roblox/luau"
+)
 
 // member returns what x[key] can be.
 func (c *checker) member(x luau.Expr, keys values) values {
@@ -17,14 +21,20 @@ func (c *checker) member(x luau.Expr, keys values) values {
 }
 
 func (c *checker) memberOf(object, key value, x luau.Expr) values {
+	if key.kind == text && key.text == "HttpService" && object.kind != table && object.kind != client {
+		return one(value{kind: service, text: key.text})
+	}
 	switch object.kind {
 	case game:
 		return c.ofGame(key)
 	case service, instance, player:
-		return ofInstance(object, key)
-	case computed:
+		return c.ofInstance(object, key)
+	case text, computed, decoded:
 		if key.kind == client {
 			return of(client)
+		}
+		if key.kind == text && object.kind != computed {
+			return one(value{kind: global, text: "string." + key.text})
 		}
 	case instances:
 		return one(value{kind: instance, from: object.from})
@@ -59,9 +69,26 @@ func (c *checker) ofGame(key value) values {
 	return one(value{kind: service, text: key.text})
 }
 
-func ofInstance(object, key value) values {
+// numeric are properties that hold any number and are no names of objects.
+var numeric = []string{
+	"LayoutOrder", "DisplayOrder", "ZIndex", "MaxHealth", "WalkSpeed", "JumpPower", "MaxValue", "MinValue", "ConstrainedValue",
+}
+
+// ofInstance returns a member of an object of the place: what the file writes to members of that name, a property or a child.
+func (c *checker) ofInstance(object, key value) values {
+	out := ofPlace(object, key)
+	if key.kind != text || key.text == "Parent" || key.text == "UserId" || object.kind == service {
+		return out
+	}
+	for _, v := range c.writes[key.text] {
+		out = join(out, c.eval(v))
+	}
+	return out
+}
+
+func ofPlace(object, key value) values {
 	if key.kind != text {
-		from := object.from & (ofScript | clientSent)
+		from := object.from&(ofScript|clientSent) | lateBound
 		if key.kind == client {
 			from |= clientSent
 		}
@@ -73,7 +100,7 @@ func ofInstance(object, key value) values {
 			return of(game)
 		}
 		if object.kind == instance && object.from&isScript != 0 {
-			return of(instance)
+			return one(value{kind: instance, from: aroundScript})
 		}
 	case "UserId":
 		return of(userID)
@@ -87,60 +114,14 @@ func ofInstance(object, key value) values {
 	case "LocalPlayer":
 		return of(player)
 	}
+	if slices.Contains(numeric, key.text) {
+		return of(computed)
+	}
 	from := object.from & (ofScript | clientSent)
 	if object.from&isScript != 0 {
 		from |= ofScript
 	}
 	return one(value{kind: instance, from: from})
-}
-
-// ofTable returns what an own table holds under a key: by its constructor and by what the file writes to fields of that name.
-func (c *checker) ofTable(t *luau.TableExpr, key value, x luau.Expr) values {
-	var out []values
-	if len(t.Items) > maxItems {
-		out = append(out, of(unknown))
-	}
-	at := 0.0
-	for _, item := range t.Items[:min(len(t.Items), maxItems)] {
-		var k values
-		if item.Key == nil {
-			at++
-			k = one(value{kind: number, num: at})
-		} else {
-			k = c.eval(item.Key)
-		}
-		if maybe(k, key) {
-			out = append(out, c.eval(item.Value))
-		}
-		if len(out) > maxValues {
-			return append(join(out...), value{})
-		}
-	}
-	if key.kind == text {
-		for _, v := range c.writes[key.text] {
-			out = append(out, c.eval(v))
-		}
-	}
-	for _, v := range c.elements[c.localOf(x)] {
-		out = append(out, c.eval(v))
-	}
-	if len(out) == 0 {
-		return of(unknown)
-	}
-	return join(out...)
-}
-
-// maybe reports whether a key can be that of an item.
-func maybe(item values, key value) bool {
-	if key.kind != text && key.kind != number {
-		return true
-	}
-	for _, k := range item {
-		if k.kind != text && k.kind != number || k.kind == key.kind && k.text == key.text && k.num == key.num {
-			return true
-		}
-	}
-	return false
 }
 
 // localOf returns the local that an expression names, or nil.
@@ -150,6 +131,3 @@ func (c *checker) localOf(x luau.Expr) *luau.Local {
 	}
 	return nil
 }
-
-// maxItems bounds how many items of a table a look into it goes through. The rest is unknown.
-const maxItems = 256

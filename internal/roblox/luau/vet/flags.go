@@ -14,73 +14,75 @@ func (c *checker) loop(n luau.Stat, cond luau.Expr, body *luau.Block, until bool
 	if _, isNumber := luau.Unparen(cond).(*luau.NumberExpr); isNumber && !until {
 		constant = true
 	}
-	yields := c.yields(body, 0) || c.yields(cond, 0)
+	yields := c.yields(body) || c.yields(cond)
 	leaves := c.leaves(body)
 	if (constant || len(body.Stats) == 0 && !isBool) && !yields && !leaves {
 		c.add("endless-loop", n.Span())
 	}
-	if (constant || c.yields(cond, 0)) && !leaves {
+	if (constant || c.yields(cond)) && !leaves {
 		c.grows(body)
 	}
 }
 
 // leaves reports whether a loop's body has a way out of it.
 func (c *checker) leaves(body *luau.Block) bool {
-	found := false
-	inspect(body, func(n luau.Node) bool {
+	return c.ask(askLeaves, body, false, func(n luau.Node) bool {
 		switch n := n.(type) {
 		case *luau.BreakStat, *luau.ReturnStat:
-			found = true
+			return true
 		case *luau.CallExpr:
-			f := c.eval(n.Func)
-			found = found || f.is("error")
+			return c.eval(n.Func).is("error")
 		}
-		return !found
+		return false
 	})
-	return found
 }
 
 // pauses are the functions of the language that let others run.
 var pauses = []string{"task.wait", "wait", "coroutine.yield", "Wait"}
 
 // yields reports whether code lets others run, also in a function that it calls. Of functions that are not in the file nothing is known, so they may.
-func (c *checker) yields(n luau.Node, depth int) bool {
-	found := false
-	inspect(n, func(part luau.Node) bool {
+func (c *checker) yields(n luau.Node) bool {
+	return c.ask(askYields, n, false, func(part luau.Node) bool {
 		switch part := part.(type) {
 		case *luau.MethodCallExpr:
 			name := part.Name.Text
-			found = found || name == "Wait" || name == "wait" || name == "WaitForChild" || strings.HasSuffix(name, "Async") || strings.HasPrefix(name, "Invoke") ||
+			return name == "Wait" || name == "wait" || name == "WaitForChild" || strings.HasSuffix(name, "Async") || strings.HasPrefix(name, "Invoke") ||
 				c.eval(part.X).only(unknown)
 		case *luau.CallExpr:
-			for _, f := range c.eval(part.Func) {
-				switch f.kind {
-				case global:
-					found = found || slices.Contains(pauses, f.text)
-					if (f.text == "pcall" || f.text == "xpcall") && len(part.Args) > 0 && depth < 8 {
-						if body, ok := luau.Unparen(part.Args[0]).(*luau.FunctionExpr); ok {
-							found = found || c.yields(body, depth+1)
-						}
-					}
-				case function:
-					found = found || depth < 8 && c.yields(f.expr, depth+1)
-				case unknown:
-					found = true
-				}
-			}
+			return slices.ContainsFunc(c.eval(part.Func), func(f value) bool { return c.yieldsIn(f, part) })
 		}
-		return !found
+		return false
 	})
-	return found
+}
+
+// yieldsIn reports whether a call lets others run when it calls f.
+func (c *checker) yieldsIn(f value, call *luau.CallExpr) bool {
+	switch f.kind {
+	case global:
+		if (f.text == "pcall" || f.text == "xpcall") && len(call.Args) > 0 {
+			body, ok := luau.Unparen(call.Args[0]).(*luau.FunctionExpr)
+			return ok && c.yields(body)
+		}
+		return slices.Contains(pauses, f.text)
+	case function:
+		return c.yields(f.expr)
+	}
+	return f.kind == unknown
 }
 
 // grows checks code that runs again and again for objects that it makes and never counts or removes.
 func (c *checker) grows(body luau.Node) {
-	if c.bounded(body) {
+	if c.grown[body] || c.bounded(body) {
 		return
 	}
+	c.grown[body] = true
 	inspect(body, func(n luau.Node) bool {
 		switch n := n.(type) {
+		case *luau.Block:
+			if n != body && c.grown[n] {
+				return false
+			}
+			c.grown[n] = true
 		case *luau.CallExpr:
 			f := c.eval(n.Func)
 			if f.is("Instance.new") || f.is("Instance.fromExisting") {
@@ -102,38 +104,38 @@ func (c *checker) grows(body luau.Node) {
 
 // creates reports whether a function makes objects.
 func (c *checker) creates(f luau.Node) bool {
-	found := false
-	inspect(f, func(n luau.Node) bool {
+	return c.ask(askCreates, f, false, func(n luau.Node) bool {
 		switch n := n.(type) {
 		case *luau.CallExpr:
-			found = found || c.eval(n.Func).is("Instance.new")
+			return c.eval(n.Func).is("Instance.new")
 		case *luau.MethodCallExpr:
-			found = found || n.Name.Text == "Clone"
+			return n.Name.Text == "Clone"
 		}
-		return !found
+		return false
 	})
-	return found
 }
 
 // bounded reports whether code counts what it makes, or removes it again.
 func (c *checker) bounded(body luau.Node) bool {
-	found := false
-	luau.Inspect(body, func(n luau.Node) bool {
+	return c.ask(askBounded, body, true, func(n luau.Node) bool {
 		switch n := n.(type) {
 		case *luau.IfStat:
-			inspect(n.Cond, func(part luau.Node) bool {
-				b, ok := part.(*luau.BinaryExpr)
-				found = found || ok && (b.Op == "<" || b.Op == "<=" || b.Op == ">" || b.Op == ">=")
-				return !found
-			})
+			return c.compares(n.Cond)
 		case *luau.MethodCallExpr:
-			switch n.Name.Text {
-			case "Destroy", "AddItem", "ClearAllChildren":
-				found = true
-			}
+			return n.Name.Text == "Destroy" || n.Name.Text == "AddItem" || n.Name.Text == "ClearAllChildren"
 		case *luau.FieldExpr:
-			found = found || n.Name.Text == "Destroy"
+			return n.Name.Text == "Destroy"
 		}
+		return false
+	})
+}
+
+// compares reports whether a condition compares sizes.
+func (c *checker) compares(cond luau.Expr) bool {
+	found := false
+	inspect(cond, func(n luau.Node) bool {
+		b, ok := n.(*luau.BinaryExpr)
+		found = found || ok && (b.Op == "<" || b.Op == "<=" || b.Op == ">" || b.Op == ">=")
 		return !found
 	})
 	return found
@@ -193,7 +195,7 @@ func (c *checker) protected(n luau.Node) bool {
 			continue
 		}
 		for _, v := range c.eval(call.Func) {
-			if v.kind == global && (v.text == "pcall" || v.text == "xpcall") || v.kind == function && c.calls(v.expr, "pcall") {
+			if v.kind == global && (v.text == "pcall" || v.text == "xpcall") || v.kind == function && c.callsPcall(v.expr) {
 				return true
 			}
 		}
@@ -201,13 +203,10 @@ func (c *checker) protected(n luau.Node) bool {
 	return false
 }
 
-// calls reports whether a function calls a global.
-func (c *checker) calls(f luau.Node, name string) bool {
-	found := false
-	inspect(f, func(n luau.Node) bool {
+// callsPcall reports whether a function calls pcall.
+func (c *checker) callsPcall(f luau.Node) bool {
+	return c.ask(askCalls, f, false, func(n luau.Node) bool {
 		call, ok := n.(*luau.CallExpr)
-		found = found || ok && c.eval(call.Func).is(name)
-		return !found
+		return ok && c.eval(call.Func).is("pcall")
 	})
-	return found
 }

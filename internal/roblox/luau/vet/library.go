@@ -2,6 +2,7 @@ package vet
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -11,6 +12,9 @@ import (
 
 // maxText bounds a text that is put together, in bytes.
 const maxText = 16 << 10
+
+// maxJoined bounds all that table.concat puts together in one script, in bytes. What is beyond it is not known.
+const maxJoined = 8 << 20
 
 // written returns how a constant reads when it is joined to a text.
 func written(v value) (string, bool) {
@@ -24,9 +28,9 @@ func written(v value) (string, bool) {
 }
 
 // callGlobal returns what a function of the language hands back.
-func (c *checker) callGlobal(path string, e *luau.CallExpr) values {
-	args := make([]values, 0, len(e.Args))
-	for _, a := range e.Args[:min(len(e.Args), 64)] {
+func (c *checker) callGlobal(path string, list []luau.Expr) values {
+	args := make([]values, 0, len(list))
+	for _, a := range list[:min(len(list), 64)] {
 		args = append(args, c.resultOf(strings.TrimPrefix(path, "string."), c.eval(a)))
 	}
 	arg := func(i int) values {
@@ -36,24 +40,27 @@ func (c *checker) callGlobal(path string, e *luau.CallExpr) values {
 		return of(other)
 	}
 	switch path {
-	case "setmetatable", "table.freeze", "table.clone", "assert":
+	case "setmetatable", "table.freeze", "table.clone", "assert", "coroutine.wrap":
 		return arg(0)
 	case "Instance.new":
 		return of(instance)
 	case "Instance.fromExisting":
 		return c.methodOf(arg(0), "Clone", nil)
 	case "select":
+		if len(list) > 0 {
+			args = append(args, c.furtherResult(list[len(list)-1], 1))
+		}
 		return join(of(unknown), join(args...))
 	case "rawget":
 		if len(args) == 2 {
-			return c.member(e.Args[0], args[1])
+			return c.member(list[0], args[1])
 		}
 	case "table.unpack", "unpack":
 		if len(args) > 0 {
-			return join(c.member(e.Args[0], of(computed)), of(unknown))
+			return join(c.member(list[0], of(computed)), of(unknown))
 		}
 	case "table.concat":
-		return c.concatenated(e, arg(1))
+		return c.concatenated(list, arg(1))
 	case "tostring":
 		return toString(arg(0))
 	case "tonumber":
@@ -61,10 +68,15 @@ func (c *checker) callGlobal(path string, e *luau.CallExpr) values {
 	case "table.create", "table.pack", "require":
 		return of(unknown)
 	}
-	if name, ok := strings.CutPrefix(path, "string."); ok {
+	if name, ok := strings.CutPrefix(path, "string."); ok && name != "*" {
+		if len(args) > 0 && args[0].has(userName) && name != "len" && name != "byte" && name != "split" {
+			return c.ofName(name, list[1:])
+		}
 		return stringCall(name, args)
 	}
 	switch {
+	case slices.ContainsFunc(args, func(vs values) bool { return vs.has(userID) }):
+		return of(userID)
 	case decoder(path):
 		return characters(args)
 	case strings.HasPrefix(path, "math.") && len(args) == 1:
@@ -121,14 +133,46 @@ func characters(args []values) values {
 	return assemble(b.String())
 }
 
+// pieces are the parts of an own table that table.concat joins.
+type pieces struct {
+	texts []string
+	size  int    // of the texts together
+	rest  values // what is known where they are not all constants, or are too many
+}
+
+// piecesOf returns what table.concat finds in a table.
+func (c *checker) piecesOf(t *luau.TableExpr) pieces {
+	if p, ok := c.pieces[t]; ok {
+		return p
+	}
+	var p pieces
+	var all values
+	for _, item := range t.Items {
+		vs := c.eval(item.Value)
+		all = join(all, vs)
+		if len(vs) != 1 || item.Key != nil || p.size > maxText {
+			continue
+		}
+		if s, ok := written(vs[0]); ok {
+			p.texts = append(p.texts, s)
+			p.size += len(s)
+		}
+	}
+	if len(p.texts) < len(t.Items) || p.size > maxText {
+		p.rest = tainted(all)
+	}
+	c.pieces[t] = p
+	return p
+}
+
 // concatenated returns what table.concat makes of an own table.
-func (c *checker) concatenated(e *luau.CallExpr, separator values) values {
-	if len(e.Args) == 0 {
+func (c *checker) concatenated(args []luau.Expr, separator values) values {
+	if len(args) == 0 {
 		return of(unknown)
 	}
-	x := c.eval(e.Args[0])
+	x := c.eval(args[0])
 	list, isTable := x.constant(table)
-	added := c.elements[c.localOf(e.Args[0])]
+	added := c.elements[c.localOf(args[0])]
 	if !isTable || len(added) > 0 {
 		parts := []values{x}
 		for _, v := range added {
@@ -136,25 +180,14 @@ func (c *checker) concatenated(e *luau.CallExpr, separator values) values {
 		}
 		return tainted(parts...)
 	}
-	between := ""
-	if s, ok := separator.constant(text); ok {
-		between = s.text
+	between, _ := separator.constant(text)
+	p := c.piecesOf(list.expr.(*luau.TableExpr))
+	if p.rest != nil {
+		return p.rest
 	}
-	var parts []string
-	var all []values
-	size := 0
-	for _, item := range list.expr.(*luau.TableExpr).Items {
-		vs := c.eval(item.Value)
-		all = append(all, vs)
-		if len(vs) == 1 && item.Key == nil {
-			if s, ok := written(vs[0]); ok {
-				parts = append(parts, s)
-				size += len(s) + len(between)
-			}
-		}
+	if p.size+len(p.texts)*len(between.text) > maxText || c.joinedText > maxJoined {
+		return of(computed)
 	}
-	if len(parts) < len(all) || size > maxText {
-		return tainted(all...)
-	}
-	return textual(strings.Join(parts, between))
+	c.joinedText += p.size
+	return textual(strings.Join(p.texts, between.text))
 }

@@ -2,6 +2,8 @@ package vet
 
 import (
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -10,6 +12,7 @@ import (
 
 const (
 	minBlob    = 160 // bytes of base64 or hexadecimal digits in a row that are no word
+	minPiece   = 32  // bytes of a line of such data
 	minControl = 8   // control characters in a text
 	minBytes   = 64  // numbers from 0 to 255 in a table
 	minEscapes = 3   // letters and digits that are written as numbers
@@ -17,13 +20,14 @@ const (
 
 // literal checks a constant text as it stands in the source.
 func (c *checker) literal(s string, n luau.Expr) {
-	if blob(s) || binary(s) {
+	if blob(s) || binary(s) || byteList(s, c.chars) {
 		c.add("encoded-data", n.Span())
 	}
 	if lookAlike(s) {
 		c.because("invisible-text", n.Span(), "a word mixes letters of two alphabets that look the same")
 	}
-	if escapedLetters(n.Span().Text(c.source)) >= minEscapes {
+	escaped, letters := escapedLetters(n.Span().Text(c.source))
+	if c.escapes += letters; escaped >= minEscapes || letters > 0 && c.escapes >= minEscapes {
 		c.add("escaped-text", n.Span())
 	}
 }
@@ -42,8 +46,55 @@ func (c *checker) joined(n *luau.BinaryExpr) {
 
 // blob reports whether a text has a long run without spaces that looks like base64 or hexadecimal data.
 func blob(s string) bool {
+	pieces := 0
 	for _, word := range strings.FieldsFunc(s, func(r rune) bool { return r != '+' && r != '/' && r != '=' && r != '-' && r != '_' && !alphanumeric(r) }) {
 		if len(word) >= minBlob && encoded(word) {
+			return true
+		}
+		if len(word) >= minPiece && encoded(word) {
+			pieces += len(word)
+		}
+	}
+	return pieces >= minBlob || slices.ContainsFunc(strings.Fields(s), base85)
+}
+
+// base85 reports whether a word is data in letters, digits and punctuation: it has a great many of them, and many that neither JSON nor an address has.
+func base85(word string) bool {
+	if len(word) < minBlob || strings.Contains(word, "://") {
+		return false
+	}
+	distinct, odd := map[rune]bool{}, map[rune]bool{}
+	for _, r := range word {
+		if r >= 0x7f {
+			return false
+		}
+		distinct[r] = true
+		if !alphanumeric(r) && !strings.ContainsRune("\"{}[]:,./_-=&?%", r) {
+			odd[r] = true
+		}
+	}
+	return len(distinct) >= 45 && len(odd) >= 8
+}
+
+// byteList reports whether a text is a list of bytes: pairs of hexadecimal digits, or decimal numbers where characters are made of numbers.
+func byteList(s string, decimal bool) bool {
+	bytes, hexadecimal := 0, false
+	distinct := map[string]bool{}
+	for _, token := range strings.FieldsFunc(s, func(r rune) bool { return !alphanumeric(r) }) {
+		_, err := strconv.ParseUint(token, 16, 8)
+		_, notDecimal := strconv.ParseUint(token, 10, 8)
+		switch {
+		case len(token) == 2 && err == nil:
+			hexadecimal = hexadecimal || notDecimal != nil
+		case decimal && notDecimal == nil:
+		default:
+			bytes, hexadecimal = 0, false
+			clear(distinct)
+			continue
+		}
+		bytes++
+		distinct[token] = true
+		if bytes >= minBytes && len(distinct) >= minBytes/4 && (decimal || hexadecimal) {
 			return true
 		}
 	}
@@ -87,9 +138,8 @@ func binary(s string) bool {
 	return odd >= minControl
 }
 
-// escapedLetters counts letters, digits and such in a literal that are written as numbers.
-func escapedLetters(literal string) int {
-	n := 0
+// escapedLetters counts letters, digits and such in a literal that are written as numbers, and the letters among them.
+func escapedLetters(literal string) (all, letters int) {
 	for i := 0; i+1 < len(literal); i++ {
 		if literal[i] != '\\' {
 			continue
@@ -97,10 +147,13 @@ func escapedLetters(literal string) int {
 		i++
 		code, ok := escape(literal[i:])
 		if ok && code > ' ' && code < 0x7f {
-			n++
+			all++
+			if alphanumeric(rune(code)) && code > '9' {
+				letters++
+			}
 		}
 	}
-	return n
+	return all, letters
 }
 
 // escape reads the number behind a backslash.

@@ -18,6 +18,9 @@ func (c *checker) serviceText(e luau.Expr) {
 		if v.kind != text {
 			continue
 		}
+		if v.text == "HttpService" && c.stored(e) {
+			c.because("computed-access", e.Span(), "the name of HttpService is stored in the place, which hides that it is used")
+		}
 		if rule := forbiddenServices[v.text]; rule != "" {
 			c.add(rule, e.Span())
 		}
@@ -27,10 +30,22 @@ func (c *checker) serviceText(e luau.Expr) {
 	}
 }
 
+// stored reports whether a text goes into an attribute or a property.
+func (c *checker) stored(e luau.Expr) bool {
+	switch where, self := c.tree.use(e); where := where.(type) {
+	case *luau.MethodCallExpr:
+		return where.Name.Text == "SetAttribute" && where.X != self
+	case *luau.AssignStat:
+		i := slices.Index(where.Values, self)
+		return i >= 0 && i < len(where.Targets) && !c.eval(where.Targets[i]).only(table) && c.localOf(where.Targets[i]) == nil
+	}
+	return false
+}
+
 // memberUse checks x.name, also as x["name"].
 func (c *checker) memberUse(n, x luau.Expr, names values) {
 	object := c.eval(x)
-	own := object.only(table) || c.declaration(n)
+	own := object.only(table) && !c.proxied() || c.declaration(n)
 	for _, name := range names {
 		if name.kind != text || own {
 			continue
@@ -59,6 +74,10 @@ func (c *checker) memberUse(n, x luau.Expr, names values) {
 		case "GetChildren", "GetDescendants":
 			if object.has(game) {
 				c.add("service-enumeration", n.Span())
+			}
+		case "ChildAdded", "DescendantAdded", "ServiceAdded":
+			if object.has(game) {
+				c.because("service-enumeration", n.Span(), "it is told of all services as they are added, also those that a script must not touch")
 			}
 		}
 	}
@@ -125,74 +144,4 @@ func (c *checker) methodByName(n *luau.IndexExpr, call *luau.CallExpr) bool {
 // takesName reports whether a method's first argument names a child, a class or a member.
 func takesName(method string) bool {
 	return strings.HasPrefix(method, "FindFirst") || method == "WaitForChild" || method == "IsA" || method == "GetPropertyChangedSignal"
-}
-
-// callRules checks a call.
-func (c *checker) callRules(n *luau.CallExpr) {
-	f := c.eval(n.Func)
-	if f.has(client) || f.trait(clientSent) {
-		c.because("client-commands", n.Span(), "a function or method that a client names is called")
-	}
-	if len(n.Args) == 0 {
-		return
-	}
-	arg := c.eval(n.Args[0])
-	if f.is("Instance.new") {
-		switch {
-		case arg.hasText("Script"), arg.hasText("LocalScript"), arg.hasText("ModuleScript"):
-			c.because("script-source", n.Span(), "scripts that are made at run time are code that nobody has read")
-		case arg.secret():
-			c.because("computed-access", n.Span(), "which class is made is decoded when the script runs")
-		case arg.has(client):
-			c.because("client-commands", n.Span(), "a client says which class is made")
-		}
-	}
-	if f.is("Instance.fromExisting") && arg.trait(isScript) {
-		c.add("self-copy", n.Span())
-	}
-	if f.is("table.find") && len(n.Args) > 1 {
-		c.accountList(n)
-	}
-	c.memberWrite(n)
-}
-
-// methodRules checks x:name(…).
-func (c *checker) methodRules(n *luau.MethodCallExpr) {
-	object, name := c.eval(n.X), n.Name.Text
-	if rule := forbiddenMembers[name]; rule != "" && !object.only(table) {
-		c.add(rule, n.Span())
-	}
-	arg := of(other)
-	if len(n.Args) > 0 {
-		arg = c.eval(n.Args[0])
-	}
-	switch name {
-	case "GetService", "FindService", "getService":
-		if !object.only(table) && (!arg.only(text) || arg.secret()) {
-			c.add("dynamic-service", n.Span())
-		}
-	case "GetChildren", "GetDescendants", "QueryDescendants":
-		if object.has(game) {
-			c.add("service-enumeration", n.Span())
-		}
-	case "Clone":
-		if object.trait(isScript) {
-			c.add("self-copy", n.Span())
-		}
-	case "GetAsync":
-		for _, v := range arg {
-			if v.kind == text && strings.Contains(v.text, "://") {
-				c.add("http-request", n.Span())
-			}
-		}
-	}
-	if takesName(name) && arg.secret() && !object.only(table) {
-		c.because("computed-access", n.Span(), "the name that is looked for is decoded when the script runs")
-	}
-	if takesName(name) && slices.ContainsFunc(arg, func(v value) bool { return v.kind == text && fullWidth(v.text) }) {
-		c.because("invisible-text", n.Span(), "letters of double width are taken for others")
-	}
-	c.clientMethod(n)
-	c.heartbeat(n)
-	c.dataStore(n)
 }

@@ -24,7 +24,12 @@ func (c *checker) methodOn(object value, name string, args []luau.Expr) values {
 	if len(args) > 0 {
 		key = c.eval(args[0])
 	}
+	if takesName(name) && name != "IsA" && key.hasText("HttpService") && object.kind != table {
+		return one(value{kind: service, text: "HttpService"})
+	}
 	switch name {
+	case "InvokeClient":
+		return of(client)
 	case "GetService", "FindService", "getService", "service":
 		return c.servicesOf(key)
 	case "GetFullName", "GetAttribute":
@@ -42,7 +47,7 @@ func (c *checker) methodOn(object value, name string, args []luau.Expr) values {
 	case client:
 		return of(client)
 	case userName:
-		return of(userName)
+		return c.ofName(name, args)
 	case game, service, instance, player:
 		return c.instanceMethod(object, name, key, args)
 	}
@@ -85,11 +90,24 @@ func (c *checker) ownMethod(object value, name string) values {
 	return out
 }
 
+// ofName returns what a method makes of a player's name. A part of it whose length is not known is no name.
+func (c *checker) ofName(method string, args []luau.Expr) values {
+	if method != "sub" {
+		return of(userName)
+	}
+	for _, a := range args {
+		if !c.eval(a).only(number) {
+			return of(computed)
+		}
+	}
+	return of(userName)
+}
+
 // instanceMethod returns what a method of an object of the place hands back.
 func (c *checker) instanceMethod(object value, name string, key values, args []luau.Expr) values {
 	switch {
 	case strings.HasPrefix(name, "FindFirstAncestor"):
-		if key.hasText("DataModel") || key.hasText("Game") || key.hasText("game") {
+		if object.kind == service || key.hasText("DataModel") || key.hasText("ServiceProvider") || key.hasText("Game") || key.hasText("game") {
 			return of(game)
 		}
 		return of(instance)

@@ -11,6 +11,16 @@ func (c *checker) name(e *luau.NameExpr) values {
 	if e.Local != nil {
 		return c.local(e.Local)
 	}
+	if vs, ok := c.globals[e.Name]; ok {
+		return vs
+	}
+	c.globals[e.Name] = of(unknown)
+	vs := c.globalName(e)
+	c.globals[e.Name] = vs
+	return vs
+}
+
+func (c *checker) globalName(e *luau.NameExpr) values {
 	var out values
 	switch e.Name {
 	case "game", "Game":
@@ -26,7 +36,7 @@ func (c *checker) name(e *luau.NameExpr) values {
 	if len(assigned) > 0 && out.has(global) {
 		out = nil // its own global
 	}
-	for _, a := range assigned[:min(len(assigned), maxValues)] {
+	for _, a := range assigned {
 		out = join(out, c.assigned(a))
 	}
 	return out
@@ -36,10 +46,12 @@ func (c *checker) assigned(a luau.Assignment) values {
 	if compound, ok := a.Stat.(*luau.CompoundAssignStat); ok {
 		return tainted(c.eval(compound.Value))
 	}
-	if a.Value == nil {
-		return of(unknown)
+	stat, ok := a.Stat.(*luau.AssignStat)
+	if a.Value != nil || !ok || len(stat.Values) == 0 {
+		return c.eval(a.Value)
 	}
-	return c.eval(a.Value)
+	last := len(stat.Values) - 1
+	return c.furtherResult(stat.Values[last], slices.Index(stat.Targets, luau.Expr(a.Target))-last)
 }
 
 // local returns what a local can hold, from all that the file ever puts into it.
@@ -54,7 +66,7 @@ func (c *checker) local(l *luau.Local) values {
 	c.depth++
 	vs := c.declared(l)
 	if v := c.scopes.Of(l); v != nil {
-		for _, a := range v.Assignments[:min(len(v.Assignments), maxValues)] {
+		for _, a := range v.Assignments {
 			vs = join(vs, c.assigned(a))
 		}
 	}
@@ -78,30 +90,11 @@ func (c *checker) declared(l *luau.Local) values {
 	case v.Init != nil:
 		return c.eval(v.Init)
 	case v.Rest != nil:
-		return c.furtherResult(v.Rest)
+		return c.furtherResult(v.Rest, c.rests[l])
 	case len(v.Assignments) > 0:
 		return nil
 	}
 	return of(other)
-}
-
-// furtherResult returns what a call hands back behind its first result.
-func (c *checker) furtherResult(e luau.Expr) values {
-	call, ok := luau.Unparen(e).(*luau.CallExpr)
-	if !ok || len(call.Args) == 0 {
-		return of(unknown)
-	}
-	if f := c.eval(call.Func); f.is("pcall") || f.is("xpcall") {
-		var out values
-		for _, v := range c.eval(call.Args[0]) {
-			if v.kind != function {
-				return of(unknown)
-			}
-			out = join(out, c.returned(v.expr.(*luau.FunctionExpr)))
-		}
-		return out
-	}
-	return of(unknown)
 }
 
 // loopVar returns what a loop puts into its variable.
@@ -125,6 +118,12 @@ func (c *checker) loopVar(l *luau.Local) values {
 		switch v.kind {
 		case client:
 			out = join(out, of(client))
+		case global:
+			if key {
+				out = join(out, of(computed))
+			} else {
+				out = join(out, one(value{kind: global, text: v.text + ".*"}))
+			}
 		case instances:
 			if key {
 				out = join(out, of(computed))
@@ -150,29 +149,37 @@ func (c *checker) ofList(list value) values {
 
 // items returns all keys or all values of an own table.
 func (c *checker) items(t *luau.TableExpr, keys bool, x luau.Expr) values {
-	var out []values
-	for _, item := range t.Items {
-		switch {
-		case !keys:
-			out = append(out, c.eval(item.Value))
-		case item.Key != nil:
-			out = append(out, c.eval(item.Key))
-		default:
-			out = append(out, of(computed))
+	about := part{t, keys}
+	out, ok := c.parts[about]
+	if !ok {
+		c.parts[about] = of(unknown)
+		for _, item := range t.Items {
+			switch {
+			case !keys:
+				out = join(out, c.eval(item.Value))
+			case item.Key != nil:
+				out = join(out, c.eval(item.Key))
+			default:
+				out = join(out, of(computed))
+			}
 		}
-		if len(out) > 4*maxValues {
-			break
-		}
+		c.parts[about] = out
 	}
 	if l := c.localOf(x); !keys {
 		for _, v := range c.elements[l] {
-			out = append(out, c.eval(v))
+			out = join(out, c.eval(v))
 		}
 	}
 	if len(out) == 0 {
 		return of(unknown)
 	}
-	return join(out...)
+	return out
+}
+
+// part is the keys or the values of a table.
+type part struct {
+	table *luau.TableExpr
+	keys  bool
 }
 
 // parameter returns what a function is called with, as far as all its callers are known.
@@ -187,7 +194,7 @@ func (c *checker) parameter(l *luau.Local) values {
 	for _, args := range calls {
 		switch {
 		case args.handler != 0:
-			out = join(out, handed(args.handler, index))
+			out = join(out, c.handed(args.handler, index))
 		case index < len(args.list):
 			out = join(out, c.eval(args.list[index]))
 		case args.open:

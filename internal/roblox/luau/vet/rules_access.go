@@ -34,7 +34,7 @@ var accessRules = []Rule{
 		`game:GetService("InsertService"):LoadAsset(1)`, `game.ServerStorage.Model:Clone().Parent = workspace`},
 	{"teleport-service", Deny, "it sends players to another game", "keep players in the place; move a character by PivotTo",
 		`game:GetService("TeleportService"):Teleport(1)`, `workspace.Rig:PivotTo(CFrame.new())`},
-	{"marketplace-service", Deny, "it asks children to spend money", "give rewards for playing",
+	{"marketplace-service", Deny, "it asks children to spend money, or to watch advertisements", "give rewards for playing",
 		`game:GetService("MarketplaceService"):PromptPurchase(nil, 1)`, `print(game:GetService("BadgeService"))`},
 	{"privileged-service", Deny, "this service is not for games, or leaves the place", "use the services for games: Players, ReplicatedStorage, TweenService and so on",
 		`game:GetService("ScriptContext"):SetTimeout(0)`, `game:GetService("StarterGui")`},

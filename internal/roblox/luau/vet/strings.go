@@ -10,7 +10,7 @@ func stringCall(name string, args []values) values {
 	if name == "char" {
 		return characters(args)
 	}
-	if name == "pack" || len(args) == 0 {
+	if name == "pack" || name == "unpack" || len(args) == 0 {
 		return of(decoded)
 	}
 	if name == "format" {
@@ -55,6 +55,8 @@ func stringCall(name string, args []values) values {
 		if len(args) >= 3 {
 			return substituted(s.text, args[1], args[2])
 		}
+	case "match":
+		return of(decoded)
 	case "split":
 		return of(unknown)
 	}
@@ -80,13 +82,16 @@ func substituted(s string, pattern, replacement values) values {
 	p, isText := pattern.constant(text)
 	with, isConst := replacement.constant(text)
 	if !isText || !isConst || strings.Contains(with.text, "%") {
+		if pattern.only(text) && (replacement.only(table, text) || replacement.secret()) {
+			return of(decoded)
+		}
 		return tainted(pattern, replacement)
 	}
 	plain := p.text
 	if len(plain) == 2 && plain[0] == '%' && strings.IndexByte("-.+*?^$()[]%", plain[1]) >= 0 {
 		plain = plain[1:]
 	} else if plain != "-" && strings.ContainsAny(plain, "^$()%.[]*+-?") {
-		return of(computed)
+		return of(decoded)
 	}
 	if plain == "" || strings.Count(s, plain)*len(with.text)+len(s) > maxText {
 		return of(computed)

@@ -50,8 +50,8 @@ func (r *report) text(source string) {
 // blankRun returns where code stands behind a long run of blanks, or -1.
 func blankRun(line string) int {
 	run := 0
-	for i := range len(line) {
-		if line[i] == ' ' || line[i] == '\t' {
+	for i, r := range line {
+		if unicode.IsSpace(r) || r == 0x2800 {
 			run++
 			continue
 		}
@@ -63,55 +63,10 @@ func blankRun(line string) int {
 	return -1
 }
 
-// oddRune returns where a line has a character that is not seen, or that turns the text round, or -1.
-func oddRune(line string, firstLine bool) (int, string) {
-	var before rune
-	for i, r := range line {
-		_, width := utf8.DecodeRuneInString(line[i:])
-		next, _ := utf8.DecodeRuneInString(line[i+width:])
-		switch {
-		case r == utf8.RuneError:
-		case r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
-			return i, "a character turns the direction of the text round, so that it reads other than it runs"
-		case r == 0xfeff && i == 0 && firstLine: // byte order mark
-		case r == 0x200c || r == 0x200d: // joins letters of some languages, and emoji
-			if before < 0x80 || next < 0x80 && next != 0 {
-				return i, "a character without width stands between letters"
-			}
-		case r == 0x200b || r == 0x2060 || r == 0xfeff || r == 0xad || r == 0x180e || r >= 0xe0000 && r <= 0xe0fff || r >= 0x2061 && r <= 0x2064 || r == 0x3164:
-			return i, "a character is not seen"
-		}
-		before = r
-	}
-	return -1, ""
-}
-
-// twins are the Cyrillic and Greek letters that look like Latin ones.
-const twins = "аеорсухіјѕһԁԛԝАВЕКМНОРСТУХІЈЅΑΒΕΖΗΙΚΜΝΟΡΤΥΧονρ"
-
-// lookAlike reports whether a word of a text has Latin letters and twins of them.
-func lookAlike(s string) bool {
-	for _, word := range strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsLetter(r) }) {
-		latin, twin := false, false
-		for _, r := range word {
-			latin = latin || r < 0x80
-			twin = twin || r >= 0x80 && strings.ContainsRune(twins, r)
-		}
-		if latin && twin {
-			return true
-		}
-	}
-	return false
-}
-
-// fullWidth reports whether a text has letters of double width, which are other letters than those they look like.
-func fullWidth(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool { return r >= 0xff21 && r <= 0xff5a })
-}
-
 // comments checks the directives of a file that parses.
 func (c *checker) comments(list []luau.CommentNode) {
 	for _, n := range list {
+		c.behindComment(n)
 		switch n.Directive() {
 		case "nocheck":
 			c.add("nocheck", n.Span)
@@ -129,6 +84,24 @@ func (r *report) directives(source string) {
 		if rest, ok := strings.CutPrefix(strings.TrimSpace(text), "--!nocheck"); ok && strings.TrimSpace(rest) == "" {
 			p := luau.Pos{Line: line, Column: 1}
 			r.add("nocheck", luau.Span{Start: p, End: p})
+		}
+	}
+}
+
+// behindComment looks for code that stands on a line behind so much of a comment that a reader does not see it.
+func (c *checker) behindComment(n luau.CommentNode) {
+	end := n.Span.End
+	onLine := c.source[max(end.Offset-end.Column+1, n.Span.Start.Offset):end.Offset]
+	if len(onLine) < maxBlank || utf8.RuneCountInString(onLine) < maxBlank {
+		return
+	}
+	for _, r := range c.source[end.Offset:] {
+		switch {
+		case r == '\n' || r == '-':
+			return
+		case !unicode.IsSpace(r):
+			c.because("hidden-code", luau.Span{Start: end, End: end}, "code stands behind so long a comment that a reader does not see it")
+			return
 		}
 	}
 }

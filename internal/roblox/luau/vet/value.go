@@ -38,15 +38,17 @@ const (
 )
 
 // traits say where a value comes from.
-type traits uint8
+type traits uint16
 
 const (
-	isScript   traits = 1 << iota // the running script itself
-	ofScript                      // lies in the running script
-	cloned                        // made by Clone
-	swept                         // one of all objects of the place
-	clientSent                    // found by a name that a client sent
-	assembled                     // a constant text that is put together of characters
+	isScript     traits = 1 << iota // the running script itself
+	ofScript                        // lies in the running script
+	cloned                          // made by Clone
+	swept                           // one of all objects of the place
+	clientSent                      // found by a name that a client sent
+	assembled                       // a constant text that is put together of characters
+	lateBound                       // a member by a key that the source does not show
+	aroundScript                    // holds the running script
 )
 
 // values are the alternatives that an expression has. None at all means that nothing is known, as does an unknown among them.
@@ -108,16 +110,29 @@ func join(lists ...values) values {
 			if slices.Contains(out, v) {
 				continue
 			}
-			if len(out) >= maxValues {
+			if len(out) >= maxValues && !sharp(v) {
+				v = value{}
 				if out.has(unknown) {
-					return out
+					continue
 				}
-				return append(out, value{})
 			}
 			out = append(out, v)
 		}
 	}
 	return out
+}
+
+// sharp reports whether a value is kept beyond the bound, because it decides. There are few such values.
+func sharp(v value) bool {
+	switch v.kind {
+	case game, decoded, client, userID, userName:
+		return v == value{kind: v.kind}
+	case service:
+		return v == value{kind: service, text: "HttpService"}
+	case text:
+		return v == value{kind: text, text: v.text} && (forbiddenServices[v.text] != "" || isScriptClass(v.text))
+	}
+	return false
 }
 
 // tainted returns the kind of a text that was put together of others.

@@ -8,9 +8,11 @@
 // The rules have two severities. Deny is for what hands control to somebody else, sends data away or hides from the reader; such a script must not
 // be used. Flag is for what may be right and deserves a look. Rules returns them all with an example each.
 //
-// The rules are held against two corpora in testdata, one of hostile and one of benign scripts. Both were written by the author of the rules; the
-// files called heldout were written when the rules stood, and are no independent sample either. They show that the rules do what they say, not
-// that nobody can get past them.
+// The rules are held against two corpora in testdata, one of hostile and one of benign scripts. The files called heldout were written when the rules
+// stood, by those who could read them, and are no independent sample. Of the 107 hostile scripts of heldout3, written to get past the rules, 90 did
+// at first sight, until the rules were mended; of 16 more, written then, seven did and four still do (heldout4 has the others). Of the 70 benign
+// ones of heldout2 one was denied. The corpora show that the rules do what they say, not that nobody can get past them: somebody who reads the
+// rules and looks for what they do not follow finds it.
 package vet
 
 import (

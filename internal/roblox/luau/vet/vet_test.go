@@ -120,9 +120,16 @@ func TestCheck_TakesItsTime(t *testing.T) {
 		"ManyLoops":       strings.Repeat("while true do f() end\n", 10000),
 		"Blanks":          strings.Repeat(" ", vet.MaxSource-1) + "x",
 		"LongString":      "print('" + strings.Repeat("aG9x7", 50000) + "')",
+		"JoinedTable":     "local t = {" + strings.Repeat("'abc',", 20000) + "}\n" + strings.Repeat("print(table.concat(t))\n", 5000),
+		"AccountTable":    "local t = {" + strings.Repeat("[x] = 1,", 13000) + "}\nlocal p = game.Players:GetPlayers()[1]\n" + strings.Repeat("print(t[p.UserId])\n", 5500),
+		"TablesInLoops":   "local t = {" + strings.Repeat("'abc',", 17000) + "}\n" + strings.Repeat("for _, v in t do print(v) end\n", 4500),
+		"NestedLoops":     strings.Repeat("while true do ", 400) + strings.Repeat("g(1)\n", 25000) + strings.Repeat(" end", 400),
+		"LoopsOverBig":    "function f()\n" + strings.Repeat("print(1)\n", 13000) + "end\n" + strings.Repeat("while true do f() end\n", 5000),
+		"FramesOfBig":     "function f()\n" + strings.Repeat("print(1)\n", 13000) + "end\n" + strings.Repeat("x.Heartbeat:Connect(f)\n", 5000),
+		"WritesInBig":     "function f(g)\n" + strings.Repeat("print(1)\n", 13000) + "end\n" + strings.Repeat("f(function() s:SetAsync(1) end)\n", 3500),
+		"ManyComments":    strings.Repeat("--[[ x ]]", 28000),
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		t.Run(name, func(t *testing.T) { // one at a time, so that each has a processor
 			if len(source) > vet.MaxSource {
 				source = source[:strings.LastIndexByte(source[:vet.MaxSource], '\n')]
 			}

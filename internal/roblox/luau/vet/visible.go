@@ -26,7 +26,9 @@ func Visible(s string) string {
 		switch {
 		case r >= 0xff01 && r <= 0xff5e:
 			return r - 0xff01 + '!'
-		case unicode.Is(unicode.Cf, r), r >= 0xe0000 && r <= 0xe0fff, r == 0x3164, r == unicode.ReplacementChar:
+		case r == 0x2028, r == 0x2029, r == 0x85, r == '\r':
+			return '\n'
+		case unicode.Is(unicode.Cf, r), unseen(r), joins(r), r == unicode.ReplacementChar:
 			return -1
 		}
 		return r
