@@ -135,7 +135,14 @@ func (c *Composer) contentDraft(in lessonInput) lessonDraft {
 
 func (c *Composer) contentAssessment(in lessonInput) quizAnswer {
 	r := in.Request.is
-	return quizAnswer{c.questions(wish{r.Subject, &r.Grade, r.Objectives, r.Difficulty, in.Slots, in.Request.text + "assessment"})}
+	w := wish{r.Subject, &r.Grade, r.Objectives, r.Difficulty, in.Slots, in.Request.text + "assessment"}
+	out, strange := c.questions(w), c.strange(w)
+	for i, s := range w.Slots {
+		if slices.Contains(strange, s.Objective) {
+			out[i] = scaffoldQuestion(w, s) // the lesson leaves this objective to the teacher, too
+		}
+	}
+	return quizAnswer{out}
 }
 
 // lesson is what the bank has for a request.
