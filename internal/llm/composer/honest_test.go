@@ -111,14 +111,17 @@ func TestQuiz_AsksQuadraticEquationsWithOneRightAnswer(t *testing.T) {
 			continue
 		}
 		seen++
-		b, c := 1, 0
+		b := 1
 		if m[2] != "" {
 			b, _ = strconv.Atoi(m[2])
 		}
 		if m[1] == "−" {
 			b = -b
 		}
-		c, _ = strconv.Atoi(m[3])
+		c, err := strconv.Atoi(m[3])
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, o := range q.Options {
 			x, err := strconv.Atoi(o.Text)
 			if err != nil {

@@ -190,7 +190,11 @@ func (l *lesson) summary() string {
 		}
 	}
 	if len(open) > 0 {
-		text += fmt.Sprintf(" The offline bank has nothing on objective %s: fill in what stands in [square brackets] there.", strings.Join(open, ", "))
+		which := "objective"
+		if len(open) > 1 {
+			which = "objectives"
+		}
+		text += fmt.Sprintf(" The offline bank has nothing on %s %s: fill in what stands in [square brackets] there.", which, strings.Join(open, ", "))
 	}
 	return clip(text+" Starter content from a fact bank: read it before you teach it.", 800)
 }

@@ -104,7 +104,11 @@ func (c *Composer) chosen(req scriptRequest) (recipe, []string) {
 			topics += q.Topics + " "
 		}
 	}
-	left, done := r.leftover(req.Functionality, c.body(r, req, "server"), topics)
+	code := c.body(r, req, "server")
+	if r.client {
+		code += c.body(r, req, "client") // what one side does not do the other does
+	}
+	left, done := r.leftover(req.Functionality, code, topics)
 	if len(left) > 3*done {
 		return scaffoldRecipe(), nil
 	}
