@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // withArithmetic returns a copy of the subject with exercises that suit the grade and the difficulty.
@@ -29,7 +30,39 @@ func (s *subject) withArithmetic(w wish) *subject {
 			}
 		}
 	}
+	out.Sequences = append(slices.Clone(s.Sequences), results(seed, size(w.Difficulty))...)
 	return &out
+}
+
+// results makes exercises that are put in the order of their results.
+func results(r *rand.Rand, n int) []sequence {
+	var out []sequence
+	for _, kind := range []struct {
+		order, topics, grades string
+		write                 func(result int) string
+	}{
+		{"sums, from the smallest to the largest", "addition add sum plus number", "K-5", func(v int) string {
+			a := 1 + r.IntN(v-1)
+			return fmt.Sprintf("%d + %d", a, v-a)
+		}},
+		{"differences, from the smallest to the largest", "subtraction subtract difference minus number", "K-5", func(v int) string {
+			b := 1 + r.IntN(9)
+			return fmt.Sprintf("%d − %d", v+b, b)
+		}},
+		{"products, from the smallest to the largest", "multiplication multiply product times table", "3-8", func(v int) string {
+			return fmt.Sprintf("%d × %d", v, 2+n)
+		}},
+	} {
+		q, v := sequence{Order: kind.order, mark: mark{Topics: kind.topics, Grades: kind.grades}}, 1
+		for range 6 {
+			v += 1 + r.IntN(1+n)
+			q.Items = append(q.Items, kind.write(v))
+		}
+		if q.read(q.Order) == nil {
+			out = append(out, q)
+		}
+	}
+	return out
 }
 
 // size scales the numbers of an exercise.
@@ -96,6 +129,29 @@ func exercises() []exercise {
 			a, x, b := 2+r.IntN(4), 1+r.IntN(5*n), 1+r.IntN(9)
 			return numeric(fmt.Sprintf("Which value of x solves %dx + %d = %d?", a, b, a*x+b), x,
 				fmt.Sprintf("Take away %d to get %dx = %d, then divide by %d: x = %d.", b, a, a*x, a, x), x+1, a*x, x+b)
+		}},
+		{"quadratic equation algebra solve solution factor", "9-12", func(r *rand.Rand, n int) question {
+			a, b := 1+r.IntN(3+n), 1+r.IntN(3+n)
+			if a == b {
+				b++
+			}
+			middle := fmt.Sprintf("+ %dx", b-a)
+			if a > b {
+				middle = fmt.Sprintf("− %dx", a-b)
+			}
+			middle = strings.Replace(middle, " 1x", " x", 1)
+			return numeric(fmt.Sprintf("Which positive value of x solves the quadratic equation x² %s − %d = 0?", middle, a*b), a,
+				fmt.Sprintf("x² %s − %d is (x − %d)(x + %d), so x is %d or −%d.", middle, a*b, a, b, a, b), b, a+b, a*b)
+		}},
+		{"quadratic discriminant equation solution formula", "9-12", func(r *rand.Rand, n int) question {
+			b, c := 3+r.IntN(3+n), 1+r.IntN(2+n)
+			return numeric(fmt.Sprintf("What is the discriminant of the quadratic equation x² + %dx + %d = 0?", b, c), b*b-4*c,
+				fmt.Sprintf("The discriminant is b² − 4ac, here %d − %d = %d.", b*b, 4*c, b*b-4*c), b*b+4*c, b-4*c, b*b-c)
+		}},
+		{"quadratic parabola vertex function graph equation", "9-12", func(r *rand.Rand, n int) question {
+			a, k := 1+r.IntN(4+n), 1+r.IntN(6+2*n)
+			return numeric(fmt.Sprintf("What is the smallest value of the quadratic function y = (x − %d)² + %d?", a, k), k,
+				fmt.Sprintf("A square is never negative. At x = %d it is 0, and y is %d.", a, k), a, a+k, a*a+k)
 		}},
 		{"power exponent square", "6-12", func(r *rand.Rand, n int) question {
 			a := 3 + r.IntN(5+2*n)

@@ -16,13 +16,15 @@ func (m *mix) matching(want wants, seed *rand.Rand) []*candidate {
 	for round := range 3 { // each round joins every term with others that are farther down the order
 		for at := range order {
 			var group []term
+			var of []int
 			fit := 0
 			for step := range matchSize {
-				t := m.subject.Terms[order[(at+step*(round+1))%len(order)]]
-				group, fit = append(group, t), fit+t.fit(want, m.wish.Grade)
+				n := order[(at+step*(round+1))%len(order)]
+				t := m.subject.Terms[n]
+				group, of, fit = append(group, t), append(of, n), fit+t.fit(want, m.wish.Grade)
 			}
 			out = append(out, &candidate{
-				key: fmt.Sprint("terms ", at/matchSize), fit: fit / matchSize, make: func() item { return m.match(group) },
+				key: fmt.Sprint("terms ", at/matchSize), of: of, fit: fit / matchSize, make: func() item { return m.match(group) },
 			})
 		}
 	}

@@ -72,7 +72,7 @@ func assetDescription(r assetRequest, kind, subject string) string {
 	if what == "" {
 		fmt.Fprintf(&b, "A classroom %s. Say here what it shows and how a class uses it.", kind)
 	} else {
-		b.WriteString(strings.TrimRight(clip(what, 800), ".") + ".")
+		b.WriteString(upper(strings.TrimRight(clip(what, 800), ".")) + ".")
 	}
 	switch {
 	case subject != "" && r.Grade != "":
@@ -93,6 +93,9 @@ func assetSummary(r assetRequest, kind string) string {
 	var b strings.Builder
 	switch r.Action {
 	case "create":
+		if kind == "audio" {
+			kind = "sound"
+		}
 		fmt.Fprintf(&b, "The plan is to upload a new %s.", kind)
 	case "update":
 		fmt.Fprintf(&b, "The plan is to change the %s %s.", kind, r.AssetID)
@@ -103,9 +106,11 @@ func assetSummary(r assetRequest, kind string) string {
 	}
 	switch {
 	case count["fail"] > 0:
-		fmt.Fprintf(&b, " It is blocked: %d of %d checks failed.", count["fail"], len(r.Checks))
+		fmt.Fprintf(&b, " It is blocked: %d of %s failed.", count["fail"], counted(len(r.Checks), "check"))
 	case count["unknown"]+count["warn"] > 0:
 		fmt.Fprintf(&b, " Nothing speaks against it so far, but %d of %d checks need a second look or facts that are missing.", count["unknown"]+count["warn"], len(r.Checks))
+	case len(r.Checks) == 1:
+		b.WriteString(" The one check passes.")
 	default:
 		fmt.Fprintf(&b, " All %d checks pass.", len(r.Checks))
 	}

@@ -102,7 +102,20 @@ func lightOf(biome, terrainType string, width float64) lighting {
 	return l
 }
 
-// trees returns what grows in a biome, and how large.
+// soilOf returns what the gentle hills of a biome are made of, and what lies on them.
+func soilOf(biome string) (body, top string) {
+	switch biome {
+	case "desert":
+		return "Sandstone", "Sand"
+	case "mountain":
+		return "Rock", "Grass"
+	case "classroom":
+		return "Grass", "Grass"
+	}
+	return "Grass", "LeafyGrass"
+}
+
+// plantOf returns what grows in a biome, and how large.
 func plantOf(biome string) (kind, name string, width, height float64) {
 	switch biome {
 	case "ocean":

@@ -34,6 +34,9 @@ func (m *mix) hints(first, second string) []string {
 
 // firstLetter is a hint at a word, which it does not give away.
 func firstLetter(s string) string {
+	for _, article := range []string{"The ", "A ", "An "} {
+		s = strings.TrimPrefix(s, article)
+	}
 	r := []rune(s)
 	switch {
 	case strings.Trim(s, "0123456789.,") == "":
@@ -104,11 +107,13 @@ func meanings(list []term) []string {
 
 func definition(t term) string { return fmt.Sprintf("“%s” means: %s.", t.Term, t.Means) }
 
-// others returns three other terms, those with common topics first: they are the plausible ones.
+// others returns three other terms, those with common topics and for the grade first: they are the plausible ones.
 func (m *mix) others(i int, seed *rand.Rand) []term {
 	var out []term
 	want := m.subject.wanted(m.subject.Terms[i].Topics)
-	for _, n := range ranked(len(m.subject.Terms), seed, func(n int) int { return m.subject.Terms[n].relevance(want) }) {
+	for _, n := range ranked(len(m.subject.Terms), seed, func(n int) int {
+		return m.subject.Terms[n].relevance(want) - 3*m.subject.Terms[n].distance(m.wish.Grade)
+	}) {
 		if n != i && len(out) < 3 {
 			out = append(out, m.subject.Terms[n])
 		}

@@ -21,6 +21,27 @@ func features() []feature {
 			s.block(at.x, s.level, at.z-at.r*0.7, at.r*1.4, height, at.r*0.5, "Rock", name)
 			s.block(at.x, s.level, at.z-at.r*0.42, at.r*0.4, height, 2, "Water", "falling water")
 		}},
+		{stems("oasis"), "a pool with green around it and palms", func(s *site, at spot, name string) {
+			s.lake(at, "LeafyGrass", name)
+			s.ring(at.x, at.z, at.r*0.87, 4, func(x, z float64) { s.stand("palm", "Palm", x, s.level, z, 6, 12, 6, "") })
+		}},
+		{stems("reef coral"), "humps of limestone in shallow water", func(s *site, at spot, name string) {
+			s.cylinder(at.x, s.level-4, at.z, at.r, 4, "Water", "shallow water")
+			s.ring(at.x, at.z, at.r*0.5, 5, func(x, z float64) { s.ball(x, s.level-2, z, max(at.r*0.2, 4), "Limestone", name) })
+		}},
+		{stems("ship shipwreck wreck boat galleon"), "a hull of planks with a mast", func(s *site, at spot, name string) {
+			deck := max(at.r*0.25, 4)
+			s.block(at.x, s.level, at.z, at.r, deck, at.r*0.45, "WoodPlanks", name)
+			s.wedge(at.x+at.r*0.7, s.level, at.z, at.r*0.4, deck, at.r*0.45, 270, "WoodPlanks", "bow")
+			s.cylinder(at.x, s.level+deck, at.z, 2, max(at.r*0.6, 8), "WoodPlanks", "mast")
+		}},
+		{stems("dam weir"), "a wall across a pool", func(s *site, at spot, name string) {
+			s.lake(at, "Mud", "pool")
+			s.block(at.x, s.level-4, at.z, at.r*0.3, 4+max(at.r*0.3, 6), at.r*1.6, "WoodPlanks", name)
+		}},
+		{stems("ramp slope incline"), "a slope that can be walked up", func(s *site, at spot, name string) {
+			s.wedge(at.x, s.level, at.z, at.r*0.7, min(at.r*0.6, s.Size.Y*0.2), at.r*1.6, 0, "Concrete", name)
+		}},
 		{stems("river stream creek brook"), "a river from side to side with a bridge", func(s *site, at spot, name string) {
 			if !slices.ContainsFunc(s.ops, func(o operation) bool { return o.Label == "river" }) {
 				s.stream("Sand")

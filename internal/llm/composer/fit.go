@@ -68,14 +68,21 @@ func (s *subject) wanted(text string) wants {
 	return w
 }
 
-// relevance says how much an entry has to do with what is wanted: 0 for nothing.
+// relevance says how much an entry has to do with what is wanted: 0 for nothing. An entry on another topic that happens to hold a word of it,
+// as one on mummies holds "life", has nothing to do with life in the trenches: such words count where they are most of what is wanted.
 func (m mark) relevance(w wants) int {
-	n := 0
+	n, said, on := 0, 0, false
 	for _, stem := range m.topics {
 		n += 3 * w[stem]
+		on = on || w[stem] > 0
 	}
 	for _, stem := range m.words {
-		n += 2 * w[stem]
+		if n += 2 * w[stem]; w[stem] > 0 {
+			said++
+		}
+	}
+	if !on && 2*said <= len(w) {
+		return 0
 	}
 	return n
 }

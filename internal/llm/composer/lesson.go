@@ -135,7 +135,14 @@ func (c *Composer) contentDraft(in lessonInput) lessonDraft {
 
 func (c *Composer) contentAssessment(in lessonInput) quizAnswer {
 	r := in.Request.is
-	return quizAnswer{c.questions(wish{r.Subject, &r.Grade, r.Objectives, r.Difficulty, in.Slots, in.Request.text + "assessment"})}
+	w := wish{r.Subject, &r.Grade, r.Objectives, r.Difficulty, in.Slots, in.Request.text + "assessment"}
+	out, strange := c.questions(w), c.strange(w)
+	for i, s := range w.Slots {
+		if slices.Contains(strange, s.Objective) {
+			out[i] = scaffoldQuestion(w, s) // the lesson leaves this objective to the teacher, too
+		}
+	}
+	return quizAnswer{out}
 }
 
 // lesson is what the bank has for a request.
@@ -183,7 +190,11 @@ func (l *lesson) summary() string {
 		}
 	}
 	if len(open) > 0 {
-		text += fmt.Sprintf(" The offline bank has nothing on objective %s: fill in what stands in [square brackets] there.", strings.Join(open, ", "))
+		which := "objective"
+		if len(open) > 1 {
+			which = "objectives"
+		}
+		text += fmt.Sprintf(" The offline bank has nothing on %s %s: fill in what stands in [square brackets] there.", which, strings.Join(open, ", "))
 	}
 	return clip(text+" Starter content from a fact bank: read it before you teach it.", 800)
 }

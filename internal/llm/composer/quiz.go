@@ -2,6 +2,7 @@ package composer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/toolboxai/orchestrator/internal/fault"
@@ -84,11 +85,41 @@ type quizAnswer struct {
 
 func (c *Composer) quizOutline(in quizInput) quizPlan {
 	w := in.wish()
-	plan := quizPlan{Title: clip(w.Subject, 60) + " quiz: " + clip(objectiveAt(w.Objectives, 1).Title, 70)}
+	plan := quizPlan{Title: clip(w.Subject, 60) + " quiz: " + clip(objectiveAt(w.Objectives, 1).Title, 70) + w.mixed(c.strange(w))}
 	for i, made := range c.questions(w) {
 		plan.Plan = append(plan.Plan, focus{w.Slots[i].Number, clip(strings.ReplaceAll(made.Type, "_", " ")+": "+made.Text, 200)})
 	}
 	return plan
+}
+
+// strange returns the numbers of the objectives of which the bank knows nothing, so that their questions are about the subject at large.
+func (c *Composer) strange(w wish) []int {
+	s := c.bank.subject(w.Subject)
+	if s == nil {
+		return nil
+	}
+	if s.Name == "Mathematics" {
+		s = s.withArithmetic(w)
+	}
+	var out []int
+	for i, o := range w.Objectives {
+		want := s.wanted(o.text())
+		if !slices.ContainsFunc(s.marks(), func(m mark) bool { return m.relevance(want) > 0 && m.distance(w.Grade) <= farGrades }) {
+			out = append(out, i+1)
+		}
+	}
+	return out
+}
+
+// mixed says in a title which objectives are strange.
+func (w wish) mixed(strange []int) string {
+	switch {
+	case len(strange) == 0:
+		return ""
+	case len(w.Objectives) == 1:
+		return " (mixed: the offline bank has nothing on it)"
+	}
+	return clip(" (mixed: the offline bank has nothing on objectives "+strings.Trim(strings.Join(strings.Fields(fmt.Sprint(strange)), ", "), "[]"), 68) + ")"
 }
 
 func (c *Composer) quizDraft(in quizInput) quizAnswer {
@@ -105,7 +136,7 @@ func (c *Composer) questions(w wish) []item {
 	if s.Name == "Mathematics" {
 		s = s.withArithmetic(w)
 	}
-	m := &mix{subject: s, wish: w, asked: map[string]bool{}, used: map[string]int{}, given: map[any]int{}, candidates: map[string][]*candidate{}}
+	m := &mix{subject: s, wish: w, asked: map[string]bool{}, used: map[string]int{}, joined: map[int]int{}, given: map[any]int{}, candidates: map[string][]*candidate{}}
 	out := make([]item, len(w.Slots))
 	for i, slot := range w.Slots {
 		out[i] = m.next(slot)
@@ -126,6 +157,7 @@ type mix struct {
 	wish       wish
 	asked      map[string]bool
 	used       map[string]int          // how often an entry of the bank was asked about
+	joined     map[int]int             // how often a term was matched with others
 	given      map[any]int             // how often statements were true and false
 	candidates map[string][]*candidate // by type and objective, best first
 }
@@ -133,6 +165,7 @@ type mix struct {
 // candidate is a question that could be asked.
 type candidate struct {
 	key  string // the entry of the bank behind it
+	of   []int  // the terms that it puts together
 	fit  int
 	make func() item
 	made *item
@@ -155,7 +188,7 @@ func (m *mix) next(s slot) item {
 	var chosen *candidate
 	worth := 0
 	for _, c := range m.ranked(s) {
-		if w := c.fit - wear*m.used[c.key] - m.lean(c, s.Type); (chosen == nil || w > worth) && !m.asked[c.item().Text] {
+		if w := c.fit - wear*m.used[c.key] - m.lean(c, s.Type) - m.matched(c); (chosen == nil || w > worth) && !m.asked[c.item().Text] {
 			chosen, worth = c, w
 		}
 	}
@@ -164,10 +197,22 @@ func (m *mix) next(s slot) item {
 	}
 	m.asked[chosen.item().Text] = true
 	m.used[chosen.key]++
+	for _, n := range chosen.of {
+		m.joined[n]++
+	}
 	if s.Type == "true_false" {
 		m.given[chosen.item().CorrectAnswer]++
 	}
 	return chosen.item()
+}
+
+// matched is what a group of terms loses in fit for those of it that were matched before.
+func (m *mix) matched(c *candidate) int {
+	n := 0
+	for _, t := range c.of {
+		n += m.joined[t]
+	}
+	return wear * n / matchSize
 }
 
 // lean is what a statement loses in fit when the quiz has more of its truth than of the other: less than having anything to do with the objective.

@@ -77,6 +77,7 @@ func recipes() []recipe {
 func scaffoldRecipe() recipe {
 	return recipe{
 		file: "scaffold", name: "LessonScript", client: true,
+		needs: []string{},
 		about: "A structure for the request: what is set up, what happens for each player, and where input is checked.",
 		parts: []string{"Set-up of the objects", "What each player needs", "A check of everything that comes from clients", "Clean-up when a player leaves"},
 		notes: []string{"Everything that comes from a client has to be checked on the server; the place for it is marked."},

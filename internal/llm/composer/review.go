@@ -90,6 +90,10 @@ func (r *reading) summary(findings int) string {
 		fmt.Fprintf(&b, " Begin with what the rules found, in %s.", counted(findings, "place"))
 	}
 	switch n := min(len(r.issues), mostIssues); {
+	case n > 0 && findings == 0:
+		fmt.Fprintf(&b, " In the text %s stood out; the first is on line %d.", counted(n, "thing"), r.issues[0].Line)
+	case findings == 0:
+		b.WriteString(" Nothing stood out in the text.")
 	case n > 0:
 		fmt.Fprintf(&b, " Beside that, %s stood out in the text; the first is on line %d.", counted(n, "thing"), r.issues[0].Line)
 	default:

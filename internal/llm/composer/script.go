@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"text/template"
 	"unicode"
@@ -54,13 +53,13 @@ type scriptAnswer struct {
 }
 
 func (c *Composer) scriptOutline(in scriptInput) scriptPlan {
-	r := recipeFor(in.Request.scriptRequest)
+	r, _ := c.chosen(in.Request.scriptRequest)
 	return scriptPlan{r.nameFor(in.Request.scriptRequest), r.about, r.parts, r.notes}
 }
 
 func (c *Composer) scriptDraft(in scriptInput) scriptAnswer {
-	r := recipeFor(in.Request.scriptRequest)
-	answer := scriptAnswer{Name: r.nameFor(in.Request.scriptRequest), Code: c.code(r, in.Request.scriptRequest), Dependencies: r.needs, SecurityNotes: r.notes}
+	r, left := c.chosen(in.Request.scriptRequest)
+	answer := scriptAnswer{Name: r.nameFor(in.Request.scriptRequest), Code: c.code(r, in.Request.scriptRequest, left), Dependencies: r.needs, SecurityNotes: r.notes}
 	var b strings.Builder
 	b.WriteString(r.about + "\n\n")
 	switch in.Request.ScriptType {
@@ -77,6 +76,9 @@ func (c *Composer) scriptDraft(in scriptInput) scriptAnswer {
 	if r.file == "scaffold" {
 		b.WriteString(" The offline composer has no recipe for this request: the script is a structure with the steps to fill in, and it says at run time what is missing.")
 	}
+	if len(left) > 0 {
+		b.WriteString(" It has nothing of these words of the request, so what they ask for is left to be written: " + oneLine(strings.Join(left, ", ")) + ".")
+	}
 	if len(in.Request.Requirements) > 0 {
 		b.WriteString("\n\nCheck these requirements yourself:")
 		for _, text := range in.Request.Requirements {
@@ -90,8 +92,31 @@ func (c *Composer) scriptDraft(in scriptInput) scriptAnswer {
 	return answer
 }
 
-// code fills in the recipe and wraps it for the type of script.
-func (c *Composer) code(r recipe, req scriptRequest) string {
+// chosen returns the recipe for a request, and the words of the request that it has nothing of. It is the scaffold where those are most of it.
+func (c *Composer) chosen(req scriptRequest) (recipe, []string) {
+	r := recipeFor(req)
+	if r.file == "scaffold" || req.ScriptType == "LocalScript" && !r.client {
+		return r, nil
+	}
+	topics := ""
+	if r.file == "quiz" || r.file == "dialogue" {
+		for _, q := range c.bank.about(req.Functionality) {
+			topics += q.Topics + " "
+		}
+	}
+	code := c.body(r, req, "server")
+	if r.client {
+		code += c.body(r, req, "client") // what one side does not do the other does
+	}
+	left, done := r.leftover(req.Functionality, code, topics)
+	if len(left) > 3*done {
+		return scaffoldRecipe(), nil
+	}
+	return r, left
+}
+
+// code fills in the recipe and wraps it for the type of script. left are the words of the request that it has nothing of.
+func (c *Composer) code(r recipe, req scriptRequest, left []string) string {
 	side := "server"
 	if req.ScriptType == "LocalScript" {
 		side = "client"
@@ -99,23 +124,38 @@ func (c *Composer) code(r recipe, req scriptRequest) string {
 			r.file = "scaffold"
 		}
 	}
+	body := c.body(r, req, side)
+	head := "--!strict\n-- " + oneLine(req.Functionality) + "\n"
+	if len(left) > 0 {
+		head += "-- TODO: this script has nothing yet of: " + oneLine(strings.Join(left, ", ")) + "\n"
+	}
+	head += "\n"
+	if req.ScriptType != "ModuleScript" {
+		return head + body
+	}
+	inner := "\t" + strings.ReplaceAll(strings.TrimSpace(body), "\n", "\n\t")
+	inner = strings.ReplaceAll(inner, "\n\t\n", "\n\n")
+	return head + "local Module = {}\n\n-- start sets everything up. Call it once, on the server.\nfunction Module.start()\n" + inner + "\nend\n\nreturn Module\n"
+}
+
+// body fills in the recipe for one side, server or client.
+func (c *Composer) body(r recipe, req scriptRequest, side string) string {
 	t := template.Must(template.New("").Funcs(template.FuncMap{"quote": luauString}).ParseFS(scriptFiles, "scripts/"+r.file+"."+side+".luau"))
 	var body strings.Builder
 	err := t.ExecuteTemplate(&body, r.file+"."+side+".luau", struct {
-		Seconds   int
-		Questions []luauQuestion
-		Lines     []string
-	}{seconds(req.Functionality), c.scriptQuestions(req), c.scriptLines(req)})
+		Seconds, Points, Pieces, Pads int
+		Gain                          func(otherwise string) string
+		Questions                     []luauQuestion
+		Lines                         []string
+	}{
+		seconds(req.Functionality), amount(req.Functionality, "point", "score", "star"), amount(req.Functionality, "coin", "gem", "token", "piece", "treasu"),
+		amount(req.Functionality, "checkp", "stage"), func(otherwise string) string { return gain(req.Functionality, otherwise) },
+		c.scriptQuestions(req), c.scriptLines(req),
+	})
 	if err != nil {
 		panic(err) // the templates are part of this package, and a test fills in every one
 	}
-	head := "--!strict\n-- " + oneLine(req.Functionality) + "\n\n"
-	if req.ScriptType != "ModuleScript" {
-		return head + body.String()
-	}
-	inner := "\t" + strings.ReplaceAll(strings.TrimSpace(body.String()), "\n", "\n\t")
-	inner = strings.ReplaceAll(inner, "\n\t\n", "\n\n")
-	return head + "local Module = {}\n\n-- start sets everything up. Call it once, on the server.\nfunction Module.start()\n" + inner + "\nend\n\nreturn Module\n"
+	return body.String()
 }
 
 // oneLine makes a text fit for a comment: on one line, without characters that are not seen or turn the text round.
@@ -153,14 +193,7 @@ func seconds(s string) int {
 	if m == nil {
 		return 0
 	}
-	n, err := strconv.Atoi(m[1])
-	if err != nil {
-		words := []string{"", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
-		n = slices.Index(words, strings.ToLower(m[1]))
-		if n < 0 {
-			n = map[string]int{"fifteen": 15, "twenty": 20, "thirty": 30, "sixty": 60}[strings.ToLower(m[1])]
-		}
-	}
+	n := number(strings.ToLower(m[1]))
 	if strings.EqualFold(m[2], "minute") {
 		n *= 60
 	}
@@ -193,11 +226,19 @@ func (b *bank) about(text string) []question {
 	for _, name := range b.names() {
 		s := b.subjects[name]
 		want := s.wanted(text)
+		for _, word := range stems("quiz question answer test exam trivia student pupil player game script computer screen") {
+			delete(want, word)
+		}
 		named := slices.ContainsFunc(stems(s.Name), func(w string) bool { return want[w] > 0 })
 		var found []question
 		sum := 0
-		for _, i := range ranked(len(s.Questions), seeded(name), func(i int) int { return s.Questions[i].relevance(want) }) {
-			if n := s.Questions[i].relevance(want); len(found) < 5 && (n > 0 || named) {
+		order := ranked(len(s.Questions), seeded(name), func(i int) int { return s.Questions[i].relevance(want) })
+		for _, i := range order {
+			n := s.Questions[i].relevance(want)
+			if len(found) > 0 && 2*n < s.Questions[order[0]].relevance(want) {
+				break // it shares a word with the request, and no more
+			}
+			if len(found) < 5 && (n > 0 || named) {
 				found, sum = append(found, s.Questions[i]), sum+n
 			}
 		}

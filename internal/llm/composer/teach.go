@@ -25,10 +25,10 @@ func (l *lesson) deal(seed string) []holding {
 	for i, o := range l.r.Objectives {
 		want[i] = s.wanted(o.text())
 	}
-	terms := deal(s.Terms, func(t term) mark { return t.mark }, want, g, seed, maxTerms, 1)
-	facts := deal(s.Facts, func(f fact) mark { return f.mark }, want, g, seed, maxFacts, 1)
-	sequences := deal(s.Sequences, func(q sequence) mark { return q.mark }, want, g, seed, maxSequences, telling)
-	questions := deal(s.Questions, func(q question) mark { return q.mark }, want, g, seed, maxAsked, 1)
+	terms := deal(s.Terms, func(t term) mark { return t.mark }, want, g, seed, maxTerms, s.least(want, g))
+	facts := deal(s.Facts, func(f fact) mark { return f.mark }, want, g, seed, maxFacts, s.least(want, g))
+	sequences := deal(s.Sequences, func(q sequence) mark { return q.mark }, want, g, seed, maxSequences, alike(len(want), telling))
+	questions := deal(s.Questions, func(q question) mark { return q.mark }, want, g, seed, maxAsked, s.least(want, g))
 	out := make([]holding, len(want))
 	taken := map[string]bool{}
 	for i := range out {
@@ -47,6 +47,28 @@ func (l *lesson) deal(seed string) []holding {
 	return out
 }
 
+// least returns, for each of want, the relevance from which an entry is of use: half of the best there is. A word in common, such as "war",
+// is not enough where there is more to be had.
+func (s *subject) least(want []wants, g *grades) []int {
+	out := alike(len(want), 1)
+	for at, w := range want {
+		for _, m := range s.marks() {
+			if m.distance(g) <= farGrades {
+				out[at] = max(out[at], (m.relevance(w)+1)/2)
+			}
+		}
+	}
+	return out
+}
+
+func alike(n, value int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = value
+	}
+	return out
+}
+
 // spare returns two words of the subject that nobody has, so that there is something to start from.
 func (l *lesson) spare(taken map[string]bool, seed string) []term {
 	var out []term
@@ -60,8 +82,8 @@ func (l *lesson) spare(taken map[string]bool, seed string) []term {
 }
 
 // deal hands out entries: each to the one of want that it suits best, at most n to each, the best ones. What has less relevance
-// than least, or less than half as much as the best, is left out.
-func deal[E any](entries []E, of func(E) mark, want []wants, g *grades, seed string, n, least int) [][]E {
+// than its least, or less than half as much as the best, is left out.
+func deal[E any](entries []E, of func(E) mark, want []wants, g *grades, seed string, n int, least []int) [][]E {
 	best := make([]int, len(want))
 	for at, w := range want {
 		for _, e := range entries {
@@ -73,7 +95,7 @@ func deal[E any](entries []E, of func(E) mark, want []wants, g *grades, seed str
 		for _, i := range ranked(len(entries), seeded(seed, fmt.Sprint("deal ", at)), func(i int) int { return of(entries[i]).fit(w, g) }) {
 			m := of(entries[i])
 			r := m.relevance(w)
-			if r >= least && 2*r >= best[at] && m.distance(g) <= farGrades && len(out[at]) < n && suitsBest(m, want, best, at) {
+			if r >= least[at] && 2*r >= best[at] && m.distance(g) <= farGrades && len(out[at]) < n && suitsBest(m, want, best, at) {
 				out[at] = append(out[at], entries[i])
 			}
 		}

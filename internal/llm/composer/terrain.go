@@ -60,8 +60,8 @@ func (c *Composer) terrainOutline(in terrainInput) terrainPlan {
 	r := in.Request.is
 	plan := terrainPlan{
 		Title: fmt.Sprintf("%s: %s place, %s", clip(r.Subject, 80), r.TerrainType, r.Biome),
-		Theme: clip(fmt.Sprintf("%s place with the look of %s, made to explore %s. Starter terrain: change it in Studio as you like.",
-			upper(r.TerrainType), biomeText(r.Biome), r.Subject), 600),
+		Theme: clip(fmt.Sprintf("%s place with the look of %s, made to explore %s. Starter terrain: change it in Studio as you like.%s",
+			upper(r.TerrainType), biomeText(r.Biome), r.Subject, leftToBuild(r)), 600),
 		Zones: []zone{
 			{"Arrival", "Level ground at the south side with a spawn and a sign that names the topic.", []int{}},
 			{"Landscape", "The whole place: " + biomeText(r.Biome) + ".", []int{}},
@@ -74,6 +74,20 @@ func (c *Composer) terrainOutline(in terrainInput) terrainPlan {
 		plan.Zones = append(plan.Zones, zone{"Learning stations", "Signs on free ground that tell something about the subject.", []int{}})
 	}
 	return plan
+}
+
+// leftToBuild names the features that only have a marked site.
+func leftToBuild(r terrainRequest) string {
+	var names []string
+	for _, name := range r.Features {
+		if featureFor(name).names == nil {
+			names = append(names, clip(name, 40))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return " Marked by signs, for you to build: " + strings.Join(names, ", ") + "."
 }
 
 func biomeText(biome string) string {
@@ -144,12 +158,13 @@ func (s *site) style(r terrainRequest) {
 			s.stand("tree", "Silver tree", at.x, y+max(at.r*0.15, 2), at.z, 6, 10, 6, "")
 		}
 	case "landscape":
+		body, top := soilOf(r.Biome)
 		if r.Biome != "ocean" {
-			s.hill(s.nextSpot(), s.level, s.Size.Y*0.12, "Grass", "LeafyGrass", "gentle hill")
+			s.hill(s.nextSpot(), s.level, s.Size.Y*0.12, body, top, "gentle hill")
 		}
 		for range s.detail {
 			at := s.nextSpot()
-			s.footing(r, at, "LeafyGrass")
+			s.footing(r, at, top)
 			s.stand("rock", "Boulder", at.x, s.level, at.z, 5, 4, 5, "")
 		}
 	}

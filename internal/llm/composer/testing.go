@@ -122,7 +122,7 @@ func byHand(n int, text string) testingCase {
 	return testingCase{
 		Name: fmt.Sprintf("Point %d: %s", n, clip(text, 90)), Purpose: "Shows whether this holds: " + clip(text, 300), Priority: "medium",
 		Steps: []string{
-			"Start a test with two players in Roblox Studio.", "Bring this about with the first player: " + clip(text, 300),
+			"Start a test with two players in Roblox Studio.", "With the first player, do what puts this to the test: " + clip(text, 300),
 			"Watch what the second player sees.", "Do it again, faster, and once in the wrong order.",
 		},
 		Expected: "It holds each time, for both players, and the output shows no error: " + clip(text, 300), Covers: []int{n},

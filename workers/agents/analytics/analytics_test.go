@@ -115,6 +115,53 @@ func TestBehavior_CountsWhoComesBackAndWhoIsLost(t *testing.T) {
 	}
 }
 
+// Three of three answers are needed to judge somebody: who has one, with 3 of 10 points, is not said to need no help.
+func TestLearning_SaysNothingOfWhoHasTooFewAnswers(t *testing.T) {
+	t.Parallel()
+	s := studyOf(t, `{"data_type":"learning","analysis_data":{"records":[{"student":"Mia","score":3,"max_score":10},{"student":"Ben","score":9,"max_score":10}]}}`)
+	for _, f := range s.figures.list {
+		if f.Name == "help.count" || strings.HasPrefix(f.Name, "max_score.") {
+			t.Errorf("%+v", f)
+		}
+	}
+	if !slices.ContainsFunc(s.notes, func(n string) bool { return strings.HasPrefix(n, "2 of 2 students have fewer than 3 answers") }) {
+		t.Errorf("notes %q", s.notes)
+	}
+	for _, table := range s.tables {
+		for _, row := range table.Rows {
+			if table.Title == "Students" && row[4] != "too few answers" {
+				t.Errorf("row %v", row)
+			}
+		}
+	}
+}
+
+// b is first seen at the quiz, and c never gets there: of four who came, two are lost.
+func TestFunnel_CountsWhoIsSeenLaterAmongThoseWhoCameBefore(t *testing.T) {
+	t.Parallel()
+	s := studyOf(t, `{"analysis_data":{"records":[{"player":"a","stage":"intro"},{"player":"b","stage":"quiz"},{"player":"a","stage":"quiz"},
+		{"player":"c","stage":"intro"},{"player":"d","stage":"intro"}]}}`)
+	for name, want := range map[string]float64{"stage.intro.reached": 4, "stage.quiz.reached": 2, "stage.quiz.lost": 50} {
+		if f := s.value(t, name); f.Value != want {
+			t.Errorf("%s is %v, want %v", name, f.Value, want)
+		}
+	}
+	s = studyOf(t, `{"analysis_data":{"records":[{"player":"a","stage":1},{"player":"b","stage":2},{"player":"c","stage":2}]}}`)
+	if f := s.value(t, "stage.2.lost"); f.Value != 33.33 {
+		t.Errorf("%v %% are lost on the way to a stage that two of three reached", f.Value)
+	}
+}
+
+func TestPerformance_HoldsSeriesAndSingleFiguresAgainstTargets(t *testing.T) {
+	t.Parallel()
+	s := studyOf(t, `{"data_type":"performance","analysis_data":{"metrics":{"ping_ms":210,"server_memory_mb":3300,"players":10,"fps":60},"series":{"fps":[60,31,59,58]}}}`)
+	for name, want := range map[string]float64{"target.ping_ms.kept": 0, "target.server_memory_mb.kept": 100, "target.fps.kept": 75} {
+		if f := s.value(t, name); f.Value != want {
+			t.Errorf("%s is %v, want %v", name, f.Value, want)
+		}
+	}
+}
+
 func TestPerformance_HoldsSamplesAgainstTargets(t *testing.T) {
 	t.Parallel()
 	s := studyOf(t, `{"data_type":"performance","analysis_data":{"records":[

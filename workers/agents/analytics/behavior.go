@@ -2,6 +2,7 @@ package analytics
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 
@@ -93,7 +94,8 @@ func (s *study) retention() {
 	}
 }
 
-// funnel counts who reached each stage, in the order of their numbers, or in that of their first appearance.
+// funnel counts who reached each stage, in the order of their numbers, or in that of their first appearance. Who is seen at a later stage has
+// come through the ones before, also where no record says so.
 func (s *study) funnel() {
 	c := s.with(stage)
 	if c == nil {
@@ -127,6 +129,11 @@ func (s *study) funnel() {
 	}
 	if c.numeric {
 		slices.SortStableFunc(steps, func(a, b *step) int { return cmp.Compare(a.number, b.number) })
+	} else {
+		s.note("The order of the %ss is that in which the records first name them: give numbers to have it otherwise.", c.label)
+	}
+	for i := len(steps) - 1; i > 0; i-- {
+		maps.Copy(steps[i-1].who, steps[i].who)
 	}
 	if len(steps) > maxNamed {
 		s.note("Of %d stages, the first %d are shown.", len(steps), maxNamed)

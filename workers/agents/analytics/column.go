@@ -122,7 +122,7 @@ func (c column) isPerson() bool { return c.role == student || c.role == adult }
 
 // measured reports whether statistics of the field mean anything.
 func (c column) measured() bool {
-	return c.numeric && !c.isPerson() && c.role != identifier && c.role != moment && c.role != question && c.role != stage
+	return c.numeric && !c.isPerson() && c.role != identifier && c.role != moment && c.role != question && c.role != stage && c.role != maxScore
 }
 
 // number returns the number of a record, if it has one.

@@ -55,6 +55,9 @@ func (t *tallies) lowest() []tally {
 // learn computes who has learned what. Each record is an answer, worth a share of its points.
 func (s *study) learn() {
 	worth := s.worth()
+	if worth == nil && len(s.in.Data.Records) == 0 {
+		return
+	}
 	if worth == nil {
 		s.note("No field says how good an answer was: name one correct, or score.")
 		return
@@ -189,22 +192,32 @@ func (s *study) persons(all tallies) {
 		return
 	}
 	slices.SortStableFunc(all.list, func(a, b tally) int { return cmp.Compare(a.share(), b.share()) })
-	rows, help := [][]any{}, 0
+	rows, help, judged := [][]any{}, 0, 0
 	for _, t := range all.list {
 		n := 0
 		_, _ = fmt.Sscan(t.label, &n)
-		called, state := s.people.pseudonym(n), ""
-		if t.n >= leastAnswers && t.share() < needsHelp {
+		called, state := s.people.pseudonym(n), "too few answers"
+		if t.n >= leastAnswers {
+			judged, state = judged+1, ""
+		}
+		switch {
+		case state != "":
+		case t.share() < needsHelp:
 			state = "needs help"
 			if help++; help <= maxNamed {
 				s.figures.add(topicHelp, slug(called)+".mean", t.share(), percent, "share of points that %s reached", called)
 				s.figures.add(topicHelp, slug(called)+".answers", float64(t.n), "", "number of answers of %s", called)
 			}
-		} else if t.share() >= mastered {
+		case t.share() >= mastered:
 			state = "mastered"
 		}
 		rows = append(rows, []any{called, s.people.ids[n], round(t.share()), t.n, state})
 	}
-	s.figures.add(topicHelp, "help.count", float64(help), "", "number of students who need help")
+	if judged > 0 {
+		s.figures.add(topicHelp, "help.count", float64(help), "", "number of students who need help")
+	}
+	if few := len(rows) - judged; few > 0 {
+		s.note("%d of %d students have fewer than %d answers: whether they need help is not said.", few, len(rows), leastAnswers)
+	}
 	s.table("Students", []string{"called", "who", "share of points in %", "answers", "state"}, rows)
 }

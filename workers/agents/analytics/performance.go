@@ -1,5 +1,10 @@
 package analytics
 
+import (
+	"maps"
+	"slices"
+)
+
 // target is what a measurement should keep to.
 type target struct {
 	role   role
@@ -30,15 +35,15 @@ func targets() []target {
 func (s *study) perform() {
 	rows := [][]any{}
 	for _, t := range targets() {
-		if c := s.with(t.role); c != nil && c.numeric {
+		if c := s.samples(t.role); c != nil {
 			rows = append(rows, s.against(*c, t, func(int) float64 { return t.limit }))
 		}
 	}
-	if c := s.with(memory); c != nil && c.numeric {
-		count := s.with(players)
+	if c := s.samples(memory); c != nil {
+		count := s.samples(players)
 		limit := func(i int) float64 { // MiB
 			connected := 0.0
-			if count != nil && count.numeric {
+			if count != nil && len(count.values) == len(c.values) {
 				connected, _ = count.number(i)
 			}
 			return (6.25*1024 + 100*connected) / 2
@@ -49,6 +54,30 @@ func (s *study) perform() {
 		s.table("Targets", []string{"measurement", "target", "unit", "median", "samples that keep to it in %", "source"}, rows)
 		s.bars("Samples that keep to their target", "share in %", rows, 0, 4)
 	}
+}
+
+// samples returns what was measured in a role: a field of the records, else a series, else a single figure; nil for none.
+func (s *study) samples(r role) *column {
+	if c := s.with(r); c != nil && c.numeric {
+		return c
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.in.Data.Series)) {
+		if points := s.in.Data.Series[name]; roleOf(name) == r && len(points) > 0 {
+			values := make([]value, len(points))
+			for i, p := range points {
+				values[i] = value{number: p.Value, is: isNumber}
+			}
+			c := newColumn(name, values)
+			return &c
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.in.Data.Metrics)) {
+		if roleOf(name) == r {
+			c := newColumn(name, []value{{number: s.in.Data.Metrics[name], is: isNumber}})
+			return &c
+		}
+	}
+	return nil
 }
 
 func (s *study) against(c column, t target, limit func(i int) float64) []any {

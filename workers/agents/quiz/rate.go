@@ -33,7 +33,7 @@ func rate(req Request, questions []lesson.Question) quality.Parts {
 	}
 	parts := quality.Parts{
 		{Name: "objective_coverage", Score: quality.Share(tested, min(len(req.Objectives), len(questions))), Weight: 0.35},
-		{Name: "relevance", Score: relevance / float64(max(tested, 1)), Weight: 0.15},
+		{Name: "relevance", Score: relevance / float64(max(tested, 1)), Weight: 0.3},
 		{Name: "help", Score: quality.Share(helpful, len(questions)), Weight: 0.15},
 	}
 	if score, ok := rateOptions(questions); ok {

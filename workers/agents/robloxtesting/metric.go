@@ -3,6 +3,8 @@ package robloxtesting
 import (
 	"maps"
 	"slices"
+
+	"github.com/toolboxai/orchestrator/workers/agents/quality"
 )
 
 // The verdicts.
@@ -69,7 +71,7 @@ func evaluate(metrics, targets map[string]float64) []Row {
 		own, given := targets[name]
 		switch {
 		case given && ours && goal.target > 0:
-			goal.target, goal.limit = own, goal.limit*own/goal.target
+			goal.target, goal.limit = own, quality.Round(goal.limit*own/goal.target)
 		case given && ours:
 			goal.target, goal.limit = own, own+goal.limit
 		case given:

@@ -49,8 +49,11 @@ func assemble(known facts, p Plan, cases []Case, t Tests) Result {
 	}
 	r.Verdict, r.Reason = verdict(known)
 	scripted := len(automated(cases))
-	done := fmt.Sprintf("Nothing was run: the script holds %s, and %s by hand.", counted(scripted, "test"), counted(len(cases)-scripted, "case")+" "+
-		map[bool]string{true: "is", false: "are"}[len(cases)-scripted == 1]+" done")
+	done := fmt.Sprintf("Nothing was run: the script holds %s", counted(scripted, "test"))
+	if byHand := len(cases) - scripted; byHand > 0 {
+		done += fmt.Sprintf(", and %s %s done by hand", counted(byHand, "case"), map[bool]string{true: "is", false: "are"}[byHand == 1])
+	}
+	done += "."
 	r.Summary = strings.Join([]string{p.Summary, r.Reason, done}, " ")
 	if known.Request.TestType == security {
 		r.Summary = strings.Join([]string{r.Reason, p.Summary, done}, " ")

@@ -51,7 +51,7 @@ func assemble(req Request, d Draft) Result {
 		r.SecurityNotes = append(r.SecurityNotes, fmt.Sprintf("Line %d: %s. To mend it: %s.", f.Line, f.Why, f.Mend))
 	}
 	r.SecurityNotes = append(r.SecurityNotes, checked(len(r.Findings)))
-	r.Quality = parts(r)
+	r.Quality = parts(req, r)
 	r.QualityScore = r.Quality.Score()
 	return r
 }
@@ -75,9 +75,9 @@ const (
 // unfinished is what a comment says where somebody has to write the rest.
 var unfinished = regexp.MustCompile(`(?i)\b(?:todo|fixme|fill in|your code here|not implemented|placeholder)\b`)
 
-// parts scores a script: that it parses, how little in it deserves a look, its types, what is said about it, how long its functions are, and
-// that none of it is left to be written.
-func parts(r Result) quality.Parts {
+// parts scores a script: that it parses, how little in it deserves a look, its types, what is said about it, how long its functions are,
+// that none of it is left to be written, and that the numbers of the request stand in it.
+func parts(req Request, r Result) quality.Parts {
 	file, err := luau.Parse(r.Code)
 	if err != nil {
 		return quality.Parts{{Name: "parses", Weight: 1}}
@@ -110,7 +110,7 @@ func parts(r Result) quality.Parts {
 		complete = 0
 	}
 	size := 1 - min(max(float64(longest-goodFunction)/(longFunction-goodFunction), 0), 1)
-	return quality.Parts{
+	out := quality.Parts{
 		{Name: "parses", Score: 1, Weight: 2},
 		{Name: "no_findings", Score: max(1-float64(len(r.Findings))/4, 0), Weight: 3},
 		{Name: "typed", Score: (strict + annotated) / 2, Weight: 2},
@@ -118,4 +118,8 @@ func parts(r Result) quality.Parts {
 		{Name: "size", Score: size, Weight: 1},
 		{Name: "complete", Score: complete, Weight: 5},
 	}
+	if share, ok := numbers(req, file); ok {
+		out = append(out, quality.Part{Name: "numbers", Score: share, Weight: 3})
+	}
+	return out
 }

@@ -57,6 +57,24 @@ func TestAssemble_ScoresWorseCodeLower(t *testing.T) {
 	}
 }
 
+func TestParts_HoldTheNumbersOfARequestAgainstTheCode(t *testing.T) {
+	t.Parallel()
+	const code = "--!strict\n-- 5 points\nlocal WAIT = 120\nlocal LABEL = \"of 8\"\nlocal SHARE = 0.25\nprint(WAIT, LABEL, SHARE)\n"
+	for wish, want := range map[string]float64{
+		"give 5 points": 0, "wait 2 minutes": 1, "wait 120 seconds": 1, "8 checkpoints and 25 % of the points": 1, "8 checkpoints, 30 coins": 0.5, "a bell": -1,
+		"a quiz for grade 5": -1, "Make a bell that rings in 1914": -1,
+	} {
+		got, ok := assemble(Request{ScriptType: ServerScript, Functionality: wish}, Draft{Code: code}).Quality.Of("numbers")
+		if want < 0 == ok || ok && got != want {
+			t.Errorf("%s: %v (%v), want %v", wish, got, ok, want)
+		}
+	}
+	got, ok := assemble(Request{ScriptType: ServerScript, Functionality: "A bell", Requirements: []string{"Never more than 30"}}, Draft{Code: code}).Quality.Of("numbers")
+	if !ok || got != 0 {
+		t.Errorf("a requirement's number: %v (%v)", got, ok)
+	}
+}
+
 func TestReturns_LooksAtTheEndOfTheModule(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]bool{

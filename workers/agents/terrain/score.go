@@ -12,7 +12,7 @@ import (
 
 // scored says what a place is worth:
 //
-//   - features: the part of the requested features that an operation, a prop or a zone names.
+//   - features: the part of the requested features that an operation or a prop other than a sign is named for.
 //   - biome: how much of what is seen from above is of the biome's materials; a third of it is enough.
 //   - materials: how many of five different materials there are.
 //   - bounds: how much of the ground is filled; nine tenths are enough.
@@ -64,7 +64,11 @@ func weightOf(asked int, weight float64) float64 {
 	return weight
 }
 
-// built reports whether something in the draft carries a word of the feature's name, or stands in a zone that holds it.
+// joining are words of a feature's name that any other name may hold.
+const joining = " a an and at by for from in of on or the to with "
+
+// built reports whether something in the draft carries a word of the feature's name, or of the zone that holds it. A sign does not: it may
+// say that the thing is still to be built.
 func built(number int, feature string, o Outline, d Draft) bool {
 	words := strings.FieldsFunc(strings.ToLower(feature), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	for _, z := range o.Zones {
@@ -74,12 +78,15 @@ func built(number int, feature string, o Outline, d Draft) bool {
 			}
 		}
 	}
+	words = slices.DeleteFunc(words, func(w string) bool { return strings.Contains(joining, " "+w+" ") })
 	names := make([]string, 0, len(d.Operations)+len(d.Props))
 	for _, op := range d.Operations {
 		names = append(names, strings.ToLower(op.Label))
 	}
 	for _, p := range d.Props {
-		names = append(names, strings.ToLower(p.Name+" "+p.Text))
+		if p.Kind != "sign" || slices.Contains(words, "sign") || slices.Contains(words, "signs") {
+			names = append(names, strings.ToLower(p.Name))
+		}
 	}
 	return slices.ContainsFunc(names, func(name string) bool {
 		return slices.ContainsFunc(words, func(w string) bool { return len([]rune(w)) > 1 && strings.Contains(name, w) })
