@@ -114,7 +114,7 @@ func (c *Client) Tools(ctx context.Context, kind string) []llm.Callable {
 			continue
 		}
 		for _, o := range offers {
-			all = append(all, llm.Callable{Tool: o.Tool, Server: s.Name, Call: func(ctx context.Context, arguments json.RawMessage) (string, error) {
+			all = append(all, llm.Callable{Tool: o.Tool, Server: s.Name, Masked: !s.Names, Call: func(ctx context.Context, arguments json.RawMessage) (string, error) {
 				return c.call(ctx, s, o, arguments)
 			}})
 		}

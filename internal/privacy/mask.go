@@ -19,10 +19,10 @@ var (
 	pseudonym = regexp.MustCompile(`(?i)(?:PERSON_\d{1,3}[A-Z]?|EMAIL_\d{1,3}|PHONE_\d{1,3})`)
 )
 
-// maxMasked bounds how many people one call hides, and maxParts how many parts of a name have a letter: S is an ending.
 const (
-	maxMasked = 64
-	maxParts  = 'S' - 'A'
+	maxMasked = 64        // people that one call hides
+	maxParts  = 'S' - 'A' // parts of a name that have a letter: S is an ending
+	minPart   = 3         // characters of a part that is hidden alone
 )
 
 // mask gives what is to be hidden its pseudonyms, and back.
@@ -59,7 +59,7 @@ func newMask(names []string, texts ...string) *mask {
 		m.add(full, token, false)
 		if parts := strings.Fields(full); len(parts) > 1 {
 			for i, part := range parts[:min(len(parts), maxParts)] {
-				if utf8.RuneCountInString(part) >= 3 {
+				if utf8.RuneCountInString(part) >= minPart {
 					m.add(part, token+string(rune('A'+i)), true)
 				}
 			}
