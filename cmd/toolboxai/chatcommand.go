@@ -29,11 +29,18 @@ func (*chatCommand) Help() string {
 }
 
 func (c *chatCommand) Run(ctx context.Context) error {
-	t := &talk{remote: c.remote, conversation: c.Conversation, out: os.Stdout, notes: os.Stderr, terminal: isTerminal(os.Stdout)}
+	t := &talk{remote: c.remote, conversation: c.Conversation, out: os.Stdout, notes: os.Stderr, together: together(os.Stdout, os.Stderr)}
 	if c.Message != "" {
 		return t.say(ctx, c.Message)
 	}
 	return t.sayAll(ctx, os.Stdin, isTerminal(os.Stdin))
+}
+
+// together reports whether two files are the same terminal, pipe or file.
+func together(a, b *os.File) bool {
+	first, err := a.Stat()
+	second, err2 := b.Stat()
+	return err == nil && err2 == nil && os.SameFile(first, second)
 }
 
 // talk is a conversation as a command leads it.
@@ -41,7 +48,7 @@ type talk struct {
 	remote
 	conversation string // empty until there is one
 	out, notes   io.Writer
-	terminal     bool // out is one, and notes most likely the same
+	together     bool // who reads out reads notes in it: neither breaks the other's lines
 }
 
 // maxLine bounds a line of standard input, in bytes.

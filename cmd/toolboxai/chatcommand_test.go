@@ -120,6 +120,16 @@ func TestChatCommand_ShowsAnAnswerAsItIsWritten(t *testing.T) {
 	}
 }
 
+func TestChatCommand_BreaksNoLineThatIsReadTogether(t *testing.T) {
+	t.Parallel()
+	a := &assistant{streams: []string{event("delta", "1.1.5.0", `{"text":"Hello"}`) + event("tool", "1.1.5.1", `{"n":1,"name":"list_kinds","ok":true}`) + event("done", "end", `{"message":{}}`)}}
+	talk, out, _ := a.conversed(t)
+	talk.notes, talk.together = out, true
+	if err := talk.say(t.Context(), "Hi"); err != nil || out.String() != "conversation c1\nHello\ntool list_kinds\n" {
+		t.Errorf("%v, printed %q", err, out)
+	}
+}
+
 func TestChatCommand_PrintsEventsAsLines(t *testing.T) {
 	t.Parallel()
 	a := &assistant{streams: []string{event("delta", "1.1.11.0", `{"text":"Hello, you."}`) + event("done", "end", spokenDone)}}

@@ -111,7 +111,7 @@ func (s *spoken) note(text string) {
 	if s.JSON {
 		return
 	}
-	if s.terminal {
+	if s.together {
 		s.end()
 	}
 	fmt.Fprintln(s.notes, text)
