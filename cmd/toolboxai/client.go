@@ -10,7 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
+	"regexp"
 	"strings"
 	"time"
 
@@ -130,14 +130,28 @@ const reconnects = 30
 // follow delivers a task's events to fn, each once, until the task has ended or fn returns an error. A broken stream is
 // opened again behind the last event.
 func (r remote) follow(ctx context.Context, id string, fn func(frame) error) error {
+	return r.followPath(ctx, "/tasks/"+url.PathEscape(id)+"/events", "task "+id, func(f frame) error {
+		if f.event == "end" {
+			return errLast
+		}
+		return fn(f)
+	})
+}
+
+// errLast is what a reader of a stream returns for its last event.
+var errLast = errors.New("nothing follows")
+
+// followPath delivers the events of the stream at path, of what, to fn, each once, until fn returns errLast, which is no error, or another
+// one, or the server says that nothing follows. A broken stream is opened again behind the last event.
+func (r remote) followPath(ctx context.Context, path, what string, fn func(frame) error) error {
 	last := ""
 	for failures := 0; ; failures++ {
 		before := last
-		ended, err := r.stream(ctx, id, &last, fn)
+		ended, err := r.stream(ctx, path, &last, fn)
 		var refused *refusedError
 		switch {
 		case ended:
-			return err
+			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.As(err, &refused):
@@ -147,7 +161,7 @@ func (r remote) follow(ctx context.Context, id string, fn func(frame) error) err
 			failures = 0
 		}
 		if failures >= reconnects {
-			return fmt.Errorf("the stream of task %s broke %d times in a row: %w", id, failures, err)
+			return fmt.Errorf("the stream of %s broke %d times in a row: %w", what, failures, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -165,12 +179,12 @@ type refusedError struct {
 
 func (e *refusedError) Unwrap() error { return e.error }
 
-func (r remote) stream(ctx context.Context, id string, last *string, fn func(frame) error) (ended bool, err error) {
+func (r remote) stream(ctx context.Context, path string, last *string, fn func(frame) error) (ended bool, err error) {
 	header := map[string]string{"Accept": "text/event-stream"}
 	if *last != "" {
 		header["Last-Event-ID"] = *last
 	}
-	res, err := r.send(ctx, http.MethodGet, "/tasks/"+url.PathEscape(id)+"/events", header, nil)
+	res, err := r.send(ctx, http.MethodGet, path, header, nil)
 	if err != nil {
 		return false, err
 	}
@@ -189,10 +203,6 @@ func (r remote) stream(ctx context.Context, id string, last *string, fn func(fra
 		return false, &refusedError{answer.err(), answer.Error.Code}
 	}
 	err = readFrames(res.Body, func(f frame) error {
-		if f.event == "end" {
-			ended = true
-			return io.EOF
-		}
 		if f.id != "" {
 			*last = f.id
 		}
@@ -201,11 +211,14 @@ func (r remote) stream(ctx context.Context, id string, last *string, fn func(fra
 		}
 		return nil
 	})
-	if ended {
-		err = nil
+	if errors.Is(err, errLast) {
+		return true, nil
 	}
-	return ended, err
+	return false, err
 }
+
+// placeForm is what places in streams look like: of a task a number, of an answer in a chat four of them, or that it has ended.
+var placeForm = regexp.MustCompile(`^(?:[0-9]{1,20}(?:\.[0-9]{1,20}){0,3}|end)$`)
 
 // readFrames parses server-sent events (WHATWG HTML, section 9.2) and calls fn with each one.
 func readFrames(body io.Reader, fn func(frame) error) error {
@@ -227,7 +240,7 @@ func readFrames(body io.Reader, fn func(frame) error) error {
 			}
 			f = frame{}
 		case "id":
-			if _, err := strconv.ParseUint(value, 10, 64); err == nil {
+			if placeForm.MatchString(value) {
 				f.id = value
 			}
 		case "event":

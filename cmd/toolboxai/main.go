@@ -43,6 +43,7 @@ type commands struct {
 	Migrate    migrateCommand    `cmd:"" help:"Make or change streams, consumers and tables. Run it before the other roles, once for each release."`
 
 	Tasks       tasksCommand       `cmd:"" help:"Submit, show, list, follow and cancel tasks."`
+	Chat        chatCommand        `cmd:"" help:"Talk to the assistant, which answers and starts tasks."`
 	Agents      agentsCommand      `cmd:"" help:"Show workers and how kinds are doing; pause and resume kinds."`
 	Policy      policyCommand      `cmd:"" help:"Show and change who may use how much; top up budgets; list what admins did."`
 	Users       usersCommand       `cmd:"" help:"List, invite, disable and enable a tenant's people; make the first platform admin."`

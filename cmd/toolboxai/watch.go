@@ -75,8 +75,12 @@ type screen struct {
 }
 
 func newScreen(out *os.File) *screen {
-	info, err := out.Stat()
-	return &screen{out: out, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
+	return &screen{out: out, terminal: isTerminal(out)}
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 const barWidth = 24

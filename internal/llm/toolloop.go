@@ -17,6 +17,8 @@ type Callable struct {
 	Tool
 	// Server is whose tool it is, when it is somebody else's; for the record.
 	Server string
+	// Masked is set where who does it is not to know who people are: see ToolCall.Masked.
+	Masked bool
 	// Call does what the tool does. arguments satisfy Tool.Parameters. What it returns is the model's to read, also beside
 	// ErrReported; so is the message of an error that is a fault, and of any other error only that there was one. It must end
 	// with ctx: nothing else ends it.
@@ -168,13 +170,22 @@ func (b *toolbox) exhausted() bool {
 func (b *toolbox) callAll(ctx context.Context, calls []ToolCall) ([]Message, error) {
 	var results []Message
 	for _, c := range calls {
-		text := b.call(ctx, c)
+		text := b.callMasked(ctx, c)
 		if ctx.Err() != nil {
 			return nil, endedFault(ctx, "the tool "+c.Name)
 		}
 		results = append(results, Message{Role: RoleTool, Call: c.ID, Text: text})
 	}
 	return results, nil
+}
+
+// callMasked calls a tool with what it may be told.
+func (b *toolbox) callMasked(ctx context.Context, c ToolCall) string {
+	if c.Masked == nil || !b.tools[c.Name].tool.Masked {
+		return b.call(ctx, c)
+	}
+	c.Arguments = c.Masked.Arguments
+	return c.Masked.Restore(b.call(ctx, c))
 }
 
 func (b *toolbox) call(ctx context.Context, c ToolCall) string {

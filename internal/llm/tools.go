@@ -40,6 +40,15 @@ type ToolCall struct {
 	// State is what the provider wants to see again beside this call when the conversation goes on: opaque, named after the
 	// provider, and of no use to another one. Who stores a conversation stores it, too: Gemini refuses calls without it.
 	State json.RawMessage `json:",omitempty"`
+	// Masked is the call as a third party may have it, where a Client keeps from its model who somebody is; nil where the model was told of
+	// nobody. It is not kept.
+	Masked *Masked `json:"-"`
+}
+
+// Masked is a ToolCall under pseudonyms.
+type Masked struct {
+	Arguments json.RawMessage
+	Restore   func(result string) string // puts back what the pseudonyms in a result stand for
 }
 
 // Embedder turns texts into vectors whose cosine says how close their meanings are. It is safe for concurrent use.

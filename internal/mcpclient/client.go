@@ -3,7 +3,6 @@ package mcpclient
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -52,14 +51,6 @@ type Client struct {
 	lists map[string]*listing // by server
 }
 
-// listing is what is known of a server's tools.
-type listing struct {
-	sync.Mutex
-	at    time.Time // of the last list; zero for none
-	tools []offer
-	pins  map[string][sha256.Size]byte // of each tool as it was first seen
-}
-
 // offer is a tool that models may be offered.
 type offer struct {
 	llm.Tool
@@ -92,7 +83,7 @@ func New(cfg Config) (*Client, error) {
 		if err != nil {
 			return nil, fmt.Errorf("mcp client: %w", err)
 		}
-		c.breakers[s.Name], c.lists[s.Name] = brk, &listing{pins: map[string][sha256.Size]byte{}}
+		c.breakers[s.Name], c.lists[s.Name] = brk, newListing()
 	}
 	return c, nil
 }
@@ -101,65 +92,30 @@ func New(cfg Config) (*Client, error) {
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // Tools returns what agents of a kind may call, in the order of the configuration. Servers that cannot be asked now are left out, and
-// logged: an agent works without them. It takes at most Limits.Call for each server that has not been asked of late.
+// logged: an agent works without them. They are asked beside each other, and it takes at most Limits.Call until the last has answered or is left out.
 func (c *Client) Tools(ctx context.Context, kind string) []llm.Callable {
-	var all []llm.Callable
-	for _, s := range c.servers {
-		if !slices.Contains(s.Kinds, kind) {
-			continue
-		}
-		offers, err := c.offers(ctx, s)
-		if err != nil {
-			c.logger.WarnContext(ctx, "the tools of an MCP server are not offered", "server", s.Name, "kind", kind, "error", err)
-			continue
-		}
-		for _, o := range offers {
-			all = append(all, llm.Callable{Tool: o.Tool, Server: s.Name, Call: func(ctx context.Context, arguments json.RawMessage) (string, error) {
-				return c.call(ctx, s, o, arguments)
-			}})
+	by := make([][]llm.Callable, len(c.servers))
+	var asked sync.WaitGroup
+	for i, s := range c.servers {
+		if slices.Contains(s.Kinds, kind) {
+			asked.Go(func() { by[i] = c.callables(ctx, s, kind) })
 		}
 	}
-	return all
+	asked.Wait()
+	return slices.Concat(by...)
 }
 
-// offers returns the tools of a server, from its last list while that is fresh.
-func (c *Client) offers(ctx context.Context, s Server) ([]offer, error) {
-	l := c.lists[s.Name]
-	l.Lock()
-	defer l.Unlock()
-	if !l.at.IsZero() && time.Since(l.at) < c.limits.Fresh {
-		return l.tools, nil
-	}
-	found, err := c.list(ctx, s)
+func (c *Client) callables(ctx context.Context, s Server, kind string) (all []llm.Callable) {
+	offers, err := c.offers(ctx, s)
 	if err != nil {
-		return nil, err
+		c.logger.WarnContext(ctx, "the tools of an MCP server are not offered", "server", s.Name, "kind", kind, "error", err)
 	}
-	var offers []offer
-	seen := map[string]bool{}
-	for _, t := range found {
-		if t == nil || !c.unlisted && !slices.Contains(s.Tools, t.Name) {
-			continue
-		}
-		o, err := offerOf(s, t)
-		if err != nil {
-			c.logger.WarnContext(ctx, "a tool of an MCP server is not offered", "server", s.Name, "tool", clipTo(t.Name, 64), "error", err)
-			continue
-		}
-		if seen[o.Name] { // a list that has a name twice is refused as a whole
-			c.logger.WarnContext(ctx, "a tool of an MCP server has the name of another one and is not offered", "server", s.Name, "tool", clipTo(t.Name, 64))
-			continue
-		}
-		seen[o.Name] = true
-		pin := sha256.Sum256([]byte(o.Description + "\x00" + string(o.Parameters)))
-		if first, known := l.pins[o.name]; known && first != pin {
-			c.logger.WarnContext(ctx, "a tool of an MCP server has changed since it was first seen and is not offered", "server", s.Name, "tool", o.name)
-			continue
-		}
-		l.pins[o.name] = pin
-		offers = append(offers, o)
+	for _, o := range offers {
+		all = append(all, llm.Callable{Tool: o.Tool, Server: s.Name, Masked: !s.Names, Call: func(ctx context.Context, arguments json.RawMessage) (string, error) {
+			return c.call(ctx, s, o, arguments)
+		}})
 	}
-	l.tools, l.at = offers, time.Now()
-	return offers, nil
+	return all
 }
 
 // call calls a tool. Errors: TooLarge, Invalid for arguments that are no object, those of exchange. A failure that the tool reports is a

@@ -10,8 +10,10 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -377,4 +379,64 @@ func TestTools_ReachNoPrivateAddressByAName(t *testing.T) {
 	if got := c.Tools(t.Context(), "content"); len(got) != 0 {
 		t.Errorf("offered %v", names(got))
 	}
+}
+
+// A server that hangs while it lists its tools holds nobody up for longer than one call may take, and nobody who has no more time at all.
+func TestTools_WaitForNoListBeyondTheirTime(t *testing.T) {
+	t.Parallel()
+	h := &hostile{bad: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })}
+	h.turned.Store(true)
+	c := connected(t, h, mcpclient.Limits{Call: 2 * time.Second})
+	began := time.Now()
+	var tasks sync.WaitGroup
+	for range 20 {
+		tasks.Go(func() {
+			if got := c.Tools(t.Context(), "content"); len(got) != 0 {
+				t.Errorf("offered %v", names(got))
+			}
+		})
+	}
+	for h.requests.Load() == 0 && time.Since(began) < 10*time.Second {
+		runtime.Gosched()
+	}
+	hurried, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	asked := time.Now()
+	if got := c.Tools(hurried, "content"); len(got) != 0 || time.Since(asked) > time.Second {
+		t.Errorf("who has 10 ms is offered %v after %v", names(got), time.Since(asked))
+	}
+	tasks.Wait()
+	if took := time.Since(began); took > 5*time.Second || h.requests.Load() > 3 {
+		t.Errorf("20 tasks waited %v for %d requests", took, h.requests.Load())
+	}
+	h.good = tools("Says it.", anything, map[string]func() *mcp.CallToolResult{"echo": says("ok")})
+	h.turned.Store(false)
+	if got := names(c.Tools(t.Context(), "content")); len(got) != 1 {
+		t.Errorf("once it answers: %v", got)
+	}
+}
+
+// A task that is cancelled while it lists the tools fails nobody who waits for them.
+func TestTools_ListForOthersWhenOneIsCancelled(t *testing.T) {
+	t.Parallel()
+	h := &hostile{
+		good: tools("Says it.", anything, map[string]func() *mcp.CallToolResult{"echo": says("ok")}),
+		bad:  http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }),
+	}
+	h.turned.Store(true)
+	c := connected(t, h, mcpclient.Limits{})
+	first, cancel := context.WithCancel(t.Context())
+	var tasks sync.WaitGroup
+	tasks.Go(func() { c.Tools(first, "content") })
+	for began := time.Now(); h.requests.Load() == 0 && time.Since(began) < 10*time.Second; {
+		runtime.Gosched()
+	}
+	h.turned.Store(false)
+	tasks.Go(func() {
+		if got := names(c.Tools(t.Context(), "content")); len(got) != 1 {
+			t.Errorf("who waited is offered %v", got)
+		}
+	})
+	cancel()
+	tasks.Wait()
 }

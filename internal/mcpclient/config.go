@@ -3,7 +3,8 @@
 // Nothing of a server is trusted. It is reached by https on public addresses, or where the operator allows more, and redirects are not
 // followed. Of its tools those of the allow list are offered, under names that begin with the server's. A tool is offered as it was when this
 // process first saw it: one whose description or schema changes is withdrawn until the process begins anew. Descriptions are cut and fenced,
-// schemas are bounded, and results reach a model between tags, as data, with all that could close the fence escaped.
+// schemas are bounded, and results reach a model between tags, as data, with all that could close the fence escaped. Servers are told of people
+// under the pseudonyms that the model has for them, unless the operator says that a server may know: see llm.Callable.Masked.
 //
 // Each call is an exchange of its own: it connects, calls and closes within Limits, whatever the server does. A server that fails again and
 // again is left alone for a while.
@@ -38,6 +39,7 @@ type Server struct {
 	TokenFile string   `json:"token_file,omitempty"` // the path of a file that holds it
 	Tools     []string `json:"tools"`                // the names that are allowed; no others are offered
 	Kinds     []string `json:"kinds"`                // whose agents may use them
+	Names     bool     `json:"names,omitempty"`      // it is told who people are: a school's own; others are told of them under pseudonyms
 }
 
 var nameForm = regexp.MustCompile(`^[a-z0-9]{1,16}$`)

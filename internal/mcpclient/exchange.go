@@ -23,7 +23,7 @@ var (
 	errTooMany = errors.New("the exchange takes too many requests")
 )
 
-// exchange connects to a server, runs fn and closes, within Limits.Call. Errors: Timeout, Unavailable for a server that cannot be spoken to,
+// exchange connects to a server, runs fn and closes, within Limits.Call. Errors: Timeout, Canceled with ctx, Unavailable for a server that cannot be spoken to,
 // TooLarge for one that sends too much, and the faults of fn.
 func (c *Client) exchange(ctx context.Context, s Server, fn func(context.Context, *mcp.ClientSession) error) error {
 	brk := c.breakers[s.Name]
@@ -123,6 +123,8 @@ func (t *bounded) explain(ctx context.Context, s Server, err error) error {
 		return fault.New(fault.TooLarge, "the server %s sent more than %d bytes", s.Name, t.limits.Answer)
 	case why != nil:
 		return fault.New(fault.Unavailable, "the server %s: %w", s.Name, *why)
+	case errors.Is(ctx.Err(), context.Canceled):
+		return fault.New(fault.Canceled, "the exchange with the server %s was withdrawn", s.Name)
 	case ctx.Err() != nil:
 		return fault.New(fault.Timeout, "the server %s did not answer within %s", s.Name, t.limits.Call)
 	case errors.As(err, &told):

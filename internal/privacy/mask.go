@@ -19,8 +19,11 @@ var (
 	pseudonym = regexp.MustCompile(`(?i)(?:PERSON_\d{1,3}[A-Z]?|EMAIL_\d{1,3}|PHONE_\d{1,3})`)
 )
 
-// maxMasked bounds how many people one call hides.
-const maxMasked = 64
+const (
+	maxMasked = 64        // people that one call hides
+	maxParts  = 'S' - 'A' // parts of a name that have a letter: S is an ending
+	minPart   = 3         // characters of a part that is hidden alone
+)
 
 // mask gives what is to be hidden its pseudonyms, and back.
 type mask struct {
@@ -55,8 +58,8 @@ func newMask(names []string, texts ...string) *mask {
 		token := m.next("PERSON")
 		m.add(full, token, false)
 		if parts := strings.Fields(full); len(parts) > 1 {
-			for i, part := range parts[:min(len(parts), 26)] {
-				if utf8.RuneCountInString(part) >= 3 {
+			for i, part := range parts[:min(len(parts), maxParts)] {
+				if utf8.RuneCountInString(part) >= minPart {
 					m.add(part, token+string(rune('A'+i)), true)
 				}
 			}
@@ -93,14 +96,33 @@ func (m *mask) empty() bool { return len(m.hidden) == 0 }
 
 // hide returns text under pseudonyms.
 func (m *mask) hide(text string) string {
-	for sort, form := range map[string]*regexp.Regexp{"EMAIL": email, "PHONE": phone} {
-		text = form.ReplaceAllStringFunc(text, func(found string) string { return m.token(sort, found) })
-	}
+	text = m.hideEmails(text)
+	text = phone.ReplaceAllStringFunc(text, func(found string) string { return m.token("PHONE", found) })
 	for _, n := range m.names {
 		text = replaceWord(text, n)
 	}
 	return text
 }
+
+// hideEmails leaves the letters of a JSON escape that an address stands behind: they are none of its.
+func (m *mask) hideEmails(text string) string {
+	var out strings.Builder
+	end := 0
+	for _, at := range email.FindAllStringIndex(text, -1) {
+		start := at[0]
+		if letters := escapeLetters.FindString(text[start:at[1]]); start > 0 && text[start-1] == '\\' && text[start+len(letters)] != '@' {
+			start += len(letters)
+		}
+		out.WriteString(text[end:start] + m.token("EMAIL", text[start:at[1]]))
+		end = at[1]
+	}
+	return out.String() + text[end:]
+}
+
+var (
+	escapeLetters = regexp.MustCompile(`^(?:[bfnrt]|u[0-9a-fA-F]{4})`)
+	escapeEnds    = regexp.MustCompile(`\\(?:[bfnrt]|u[0-9a-fA-F]{4})$`)
+)
 
 // token returns the pseudonym of an address or a number; those beyond what fits three digits share the last one's fate of being
 // cut out for good.
@@ -117,7 +139,7 @@ func (m *mask) token(sort, found string) string {
 	return token
 }
 
-// replaceWord puts a name's pseudonym in its place wherever it stands as whole words.
+// replaceWord puts a name's pseudonym in its place wherever it stands as whole words, also behind a JSON escape and before an s.
 func replaceWord(text string, n name) string {
 	var out strings.Builder
 	rest, before := text, ' '
@@ -131,9 +153,9 @@ func replaceWord(text string, n name) string {
 		if at > 0 {
 			prev, _ = utf8.DecodeLastRuneInString(rest[:at])
 		}
-		after, _ := utf8.DecodeRuneInString(rest[at+length:])
+		begins := !partOfWord(prev) || escapeEnds.MatchString(rest[max(at-6, 0):at])
 		out.WriteString(rest[:at])
-		if partOfWord(prev) || at+length < len(rest) && partOfWord(after) {
+		if !begins || !endsWord(rest[at+length:]) {
 			out.WriteString(rest[at : at+length])
 		} else {
 			out.WriteString(n.token)
@@ -141,6 +163,15 @@ func replaceWord(text string, n name) string {
 		before, _ = utf8.DecodeLastRuneInString(rest[:at+length])
 		rest = rest[at+length:]
 	}
+}
+
+// endsWord reports whether a word may end before text, or before the s that text begins with.
+func endsWord(text string) bool {
+	if text != "" && (text[0] == 's' || text[0] == 'S') {
+		text = text[1:]
+	}
+	next, size := utf8.DecodeRuneInString(text)
+	return size == 0 || !partOfWord(next)
 }
 
 func partOfWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' }

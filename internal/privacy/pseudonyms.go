@@ -73,9 +73,12 @@ func maskOf(ctx context.Context, req *llm.Request) *mask {
 	return m
 }
 
-// response puts the originals back, also into what tools are called with.
+// response puts the originals back, also into what tools are called with: all but those that are masked.
 func (m *mask) response(back restorer, resp llm.Response) llm.Response {
-	resp.Text = back.replace(resp.Text)
-	resp.Calls = m.restorer(true).replaceCalls(resp.Calls)
+	if len(resp.Calls) == 0 {
+		resp.Text = back.replace(resp.Text)
+		return resp
+	}
+	resp.Text, resp.Calls = m.restore(back, resp.Text), m.calls(resp.Calls) // the conversation goes on
 	return resp
 }

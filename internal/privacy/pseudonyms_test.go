@@ -124,8 +124,8 @@ func TestPseudonyms_GiveBackWhatTheyTook(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		names := rapid.SliceOfN(rapid.StringMatching(`[A-Z][a-zé]{2,8} [A-Z][a-z]{2,8}`), 0, 6).Draw(rt, "names")
-		words := rapid.SliceOf(rapid.OneOf(rapid.SampledFrom(append([]string{"", " ", "PERSON_", "EMAIL", "_1", "x", "é", ".", "ann@b.example", "+49 30 1234567", "\n"}, names...)), rapid.String())).Draw(rt, "words")
-		prompt := strings.ToValidUTF8(strings.Join(words, " "), "")
+		words := rapid.SliceOf(rapid.OneOf(rapid.SampledFrom(append([]string{"", " ", "PERSON_", "EMAIL", "_1", "x", "é", ".", "ann@b.example", "+49 30 1234567", "\n", "s", "S", `\n`, `\u00e9`, `\`}, names...)), rapid.String())).Draw(rt, "words")
+		prompt := strings.ToValidUTF8(strings.Join(words, rapid.SampledFrom([]string{" ", ""}).Draw(rt, "between")), "")
 		m := &model{says: echo}
 		var streamed strings.Builder
 		resp, err := privacy.NewPseudonyms(m).Complete(about(t, names...), llm.Request{Prompt: prompt, OnDelta: func(s string) { streamed.WriteString(s) }})
@@ -198,3 +198,34 @@ type clientFunc func(llm.Request) (llm.Response, error)
 func (f clientFunc) Describe() string { return "test model" }
 
 func (f clientFunc) Complete(_ context.Context, req llm.Request) (llm.Response, error) { return f(req) }
+
+// Prompts show inputs as JSON, where a name at the beginning of a line stands behind a backslash and a letter; and some languages put an s behind
+// a name without an apostrophe.
+func TestPseudonyms_HideBehindEscapesAndWithEndings(t *testing.T) {
+	t.Parallel()
+	quoted := func(s string) string { data, _ := json.Marshal(s); return string(data) }
+	for name, prompt := range map[string]string{
+		"NewLine": quoted("Students:\nAda Lovelace\nADA LOVELACE"),
+		"Part":    quoted("Students:\n\tAda\r\nLovelace"),
+		"Address": quoted("Write to\nada@school.example\nand <ada@school.example>"),
+		"Quote":   quoted(`C:\Ada Lovelace, "Ada Lovelace"`),
+		"Ending":  "Ada Lovelaces Aufgabe, Adas Heft",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := &model{says: echo}
+			resp, err := privacy.NewPseudonyms(m).Complete(about(t, "Ada Lovelace"), llm.Request{Prompt: prompt})
+			if err != nil || !strings.EqualFold(resp.Text, prompt) {
+				t.Errorf("%s came back as %s (%v)", prompt, resp.Text, err)
+			}
+			for _, secret := range []string{"ada", "lovelace", "school"} {
+				if strings.Contains(strings.ToLower(m.asked.Prompt), secret) {
+					t.Errorf("the model was told %q: %s", secret, m.asked.Prompt)
+				}
+			}
+			if strings.HasPrefix(prompt, `"`) && !json.Valid([]byte(m.asked.Prompt)) {
+				t.Errorf("what was JSON is none: %s", m.asked.Prompt)
+			}
+		})
+	}
+}

@@ -3,6 +3,7 @@ package privacy
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/toolboxai/orchestrator/internal/llm"
 )
@@ -33,11 +34,32 @@ func (m *mask) hideTurns(turns []llm.Message) []llm.Message {
 	return out
 }
 
-// replaceCalls puts the originals back into arguments, which are JSON.
-func (r restorer) replaceCalls(calls []llm.ToolCall) []llm.ToolCall {
-	out := slices.Clone(calls)
+// calls returns what a model asks for as its caller is to read it, and beside that as a third party may.
+func (m *mask) calls(said []llm.ToolCall) []llm.ToolCall {
+	out := slices.Clone(said)
 	for i := range out {
-		out[i].Arguments = json.RawMessage(r.replace(string(out[i].Arguments)))
+		arguments := string(out[i].Arguments)
+		hidden := m.hide(arguments)
+		if !json.Valid([]byte(hidden)) {
+			hidden = `{}` // a number that looks like a telephone's
+		}
+		out[i].Arguments = json.RawMessage(m.restore(m.restorer(true), arguments))
+		out[i].Masked = &llm.Masked{Arguments: json.RawMessage(hidden), Restore: func(result string) string { return m.restore(m.restorer(false), result) }}
 	}
 	return out
+}
+
+// restore puts the originals back into what goes on in the conversation, unless hiding them again would miss some: in "xPERSON_1x" no name stands
+// as a word any more, and both the model and whom it calls would be told.
+func (m *mask) restore(back restorer, text string) string {
+	restored := back.replace(text)
+	before, after := strings.ToLower(m.hide(text)), strings.ToLower(m.hide(restored))
+	for _, original := range m.hidden {
+		for _, part := range words(strings.ToLower(original)) {
+			if len(part.text) >= minPart && strings.Count(after, part.text) > strings.Count(before, part.text) {
+				return text
+			}
+		}
+	}
+	return restored
 }

@@ -17,7 +17,7 @@ type Talk struct {
 	Prompt    string         // which prompt, one without a schema: "reply"
 	Input     any            // all that the answer depends on beside Messages; it goes into the prompt and, as JSON, to the composer
 	Messages  []llm.Message  // what was said before
-	Tools     []llm.Callable // whose Call puts on record what must not be done twice; see Converse
+	Tools     []llm.Callable // whose Call puts on record what must not be done twice; none that is Masked; see Converse
 	Limits    llm.ToolLimits
 	Doing     string                           // for progress: "Answering"
 	From, To  float64                          // percent of the task's progress before and after
@@ -43,6 +43,9 @@ func Converse(ctx context.Context, run *workers.Run, a *Author, q Talk) (string,
 	t := &talker{run: run, author: a, talk: q}
 	tools := make([]llm.Callable, len(q.Tools))
 	for i, tool := range q.Tools {
+		if tool.Masked {
+			return "", fmt.Errorf("the tool %s is somebody else's: what it may be told does not outlive an attempt", tool.Name)
+		}
 		call := tool.Call
 		tool.Call = func(ctx context.Context, arguments json.RawMessage) (string, error) {
 			told, err := call(ctx, arguments)
