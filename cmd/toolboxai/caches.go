@@ -42,7 +42,7 @@ func openCaches(cfg Config, within llm.GovernConfig, generation llm.Generation) 
 	c := &caches{answers: local, close: func() {}, generation: generation}
 	var vectors llm.VectorStore = local
 	if cfg.RedisURL != "" {
-		client, err := redis.Open(redis.Config{URL: cfg.RedisURL})
+		client, err := redis.Open(redis.Config{URL: cfg.RedisURL, Timeout: llm.StoreTime})
 		if err != nil {
 			return nil, &usageError{err}
 		}

@@ -84,13 +84,16 @@ func (c *Cached) Complete(ctx context.Context, req Request) (Response, error) {
 // question is one request with what it is known by.
 type question struct {
 	tenant   string
-	scope    string // of the tenant's caches, as it was when it was asked
-	bare     bool   // nothing is looked up or kept
+	scope    string // of the tenant's caches, as it was when it was asked; the first who asks finds it out
 	key      string
 	similar  *Similar // nil: it has no prose to compare
 	req      Request
 	validate func(string) []fault.Detail
 }
+
+// flight is what those who ask the same at the same time share. The generation is no part of it: who asks the same words has a right to what
+// they are answered, whatever was forgotten meanwhile.
+func (q question) flight() string { return q.tenant + " " + q.key }
 
 // CompleteValid implements Validating. Response.Cache says how an answer came without a call; Usage is zero then, and no round was made.
 func (c *Cached) CompleteValid(ctx context.Context, req Request, validate func(string) []fault.Detail) (Response, int, error) {
@@ -98,14 +101,13 @@ func (c *Cached) CompleteValid(ctx context.Context, req Request, validate func(s
 	if !ok || caller.Tenant == "" || caller.NoCache || len(req.Tools) > 0 {
 		return completeValid(ctx, c.next, req, validate)
 	}
-	scope, known := c.scope(ctx, caller.Tenant)
 	model, told := routeOf(c.next, req.Purpose), toldTo(c.next, req)
-	q := question{tenant: caller.Tenant, scope: scope, bare: !known, key: exactKey(model, told), req: req, validate: validate}
+	q := question{tenant: caller.Tenant, key: exactKey(model, told), req: req, validate: validate}
 	if space, texts, ok := semanticKey(model, told); ok && c.semantic != nil {
-		q.similar = &Similar{Scope: scope, Space: space, Texts: texts, Key: q.key}
+		q.similar = &Similar{Space: space, Texts: texts, Key: q.key}
 	}
 	for {
-		made, first := c.flights.join(q.scope + " " + q.key)
+		made, first := c.flights.join(q.flight())
 		if first {
 			return c.lead(ctx, q, made)
 		}
@@ -127,8 +129,12 @@ func (c *Cached) CompleteValid(ctx context.Context, req Request, validate func(s
 // lead finds the answer, or asks for it, and tells those who wait.
 func (c *Cached) lead(ctx context.Context, q question, made *flight) (resp Response, rounds int, err error) {
 	answer, outcome := Answer{}, errNotAsked
-	defer func() { c.flights.land(q.scope+" "+q.key, made, answer, outcome) }()
-	if !q.bare {
+	defer func() { c.flights.land(q.flight(), made, answer, outcome) }()
+	scope, known := c.scope(ctx, q.tenant)
+	if q.scope = scope; q.similar != nil {
+		q.similar.Scope = scope
+	}
+	if known {
 		if found, how, ok := c.find(ctx, q); ok {
 			answer, outcome = found, nil
 			c.tally(ctx, q.tenant, saved(found, how))
@@ -139,7 +145,7 @@ func (c *Cached) lead(ctx context.Context, q question, made *flight) (resp Respo
 	resp, rounds, err = completeValid(ctx, c.next, q.req, q.validate)
 	if outcome = err; err == nil {
 		answer = answerOf(resp)
-		c.keep(ctx, q, answer, !q.bare && resp.Fallback == "" && !resp.Offline)
+		c.keep(ctx, q, answer, known && resp.Fallback == "" && !resp.Offline)
 	}
 	return resp, rounds, err
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/toolboxai/orchestrator/internal/fault"
 )
 
-// A cache that is slow is worse than none.
+// A cache that is slow is worse than none, but a second call to a model costs more than a second.
 const (
-	storeTime = 500 * time.Millisecond // of one call of the store
-	indexTime = 2 * time.Second        // of one call of the semantic index, which may have to ask for an embedding
-	awayTime  = 5 * time.Second        // for which one that failed is left alone
+	StoreTime = time.Second     // of one call of the store, and of the one for the generation
+	indexTime = 2 * time.Second // of one call of the semantic index, which may have to ask for an embedding
+	awayTime  = 5 * time.Second // for which one that failed is left alone
 )
 
 // outage is when something that failed may be asked again.
@@ -69,7 +69,7 @@ func (c *Cached) find(ctx context.Context, q question) (Answer, string, bool) {
 
 // kept returns the answer to the same question.
 func (c *Cached) kept(ctx context.Context, q question) (Answer, bool) {
-	bounded, cancel := context.WithTimeout(ctx, storeTime)
+	bounded, cancel := context.WithTimeout(ctx, StoreTime)
 	defer cancel()
 	a, ok, err := c.store.Answer(bounded, q.scope, q.key)
 	c.storeAway.note(ctx, err)
@@ -140,7 +140,7 @@ func (c *Cached) try(ctx context.Context, do func(context.Context) error) {
 	if c.storeAway.lasts() {
 		return
 	}
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), StoreTime)
 	defer cancel()
 	if err := do(bounded); err != nil {
 		c.storeAway.note(context.WithoutCancel(ctx), err)
@@ -149,7 +149,7 @@ func (c *Cached) try(ctx context.Context, do func(context.Context) error) {
 }
 
 func (c *Cached) lease(ctx context.Context, q question) (bool, error) {
-	bounded, cancel := context.WithTimeout(ctx, storeTime)
+	bounded, cancel := context.WithTimeout(ctx, StoreTime)
 	defer cancel()
 	mine, err := c.store.Lease(bounded, q.scope, q.key, c.holder, leaseTTL)
 	c.storeAway.note(ctx, err)

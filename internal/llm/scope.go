@@ -27,24 +27,21 @@ func TenantOf(scope string) string {
 // whoever asks goes on without a cache, because what is found could be of somebody who was erased.
 type Generation func(ctx context.Context, tenant string) (string, error)
 
-// unknownGeneration stands for that of those who ask while they cannot know it. No generation is called so.
-const unknownGeneration = "?"
-
 // scope returns the caches of a tenant as they are now; false where none may be used.
 func (c *Cached) scope(ctx context.Context, tenant string) (scope string, known bool) {
 	if c.storeAway.lasts() {
-		return Scope(tenant, unknownGeneration), false
+		return "", false
 	}
 	if c.generation == nil {
 		return tenant, true
 	}
-	bounded, cancel := context.WithTimeout(ctx, storeTime)
+	bounded, cancel := context.WithTimeout(ctx, StoreTime)
 	defer cancel()
 	generation, err := c.generation(bounded, tenant)
 	c.storeAway.note(ctx, err)
 	if err != nil {
 		c.log.DebugContext(ctx, "nobody says which generation of the cache counts", "error", err)
-		return Scope(tenant, unknownGeneration), false
+		return "", false
 	}
 	return Scope(tenant, generation), true
 }

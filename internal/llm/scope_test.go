@@ -92,7 +92,7 @@ func TestCached_FindsNothingOfAnEarlierGeneration(t *testing.T) {
 	}
 }
 
-// What was asked in one generation and is answered in the next is not found in that.
+// What was asked in one generation and is answered in the next is not found in that. Who asks the same words meanwhile shares the answer.
 func TestCached_KeepsInTheGenerationInWhichItAsked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -106,7 +106,7 @@ func TestCached_KeepsInTheGenerationInWhichItAsked(t *testing.T) {
 		both.Go(func() { want(of(t, "a"), t, p, about("how plants grow", 5), "", 1) })
 		synctest.Wait()
 		now.set("second")
-		both.Go(func() { want(of(t, "a"), t, p, about("how plants grow", 5), "", 1) }) // does not wait for the first one's answer
+		both.Go(func() { want(of(t, "a"), t, p, about("how plants grow", 5), llm.CacheShared, 0) })
 		both.Wait()
 		now.set("third")
 		want(of(t, "a"), t, p, about("how plants grow", 5), "", 1)

@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -58,4 +59,25 @@ func TestMeter_ConformsOnTheEmbeddedServer(t *testing.T) {
 	t.Parallel()
 	server := startEmbedded(t)
 	metertest.Run(t, func(t testing.TB, ttl time.Duration) llm.Meter { return meter(t, server.URL(), ttl) })
+}
+
+// Where the moment of a charge is between two slots of a window, the server may count the charge in one and its correction in the other, for it knows
+// the moment by an age that was true when the call was sent.
+func TestMeter_TakesBackWhatIsInTheSlotBeside(t *testing.T) {
+	t.Parallel()
+	m := meter(t, redistest.Start(t).URL, time.Minute)
+	for i := range 300 {
+		claim := llm.Claim{Key: fmt.Sprint("w", i), Window: time.Minute, Limit: 100, Amount: 7}
+		edge := time.Now().Truncate(time.Second).Add(-time.Millisecond)
+		for step, amount := range []int64{7, -3, -50} {
+			claim.Amount = amount
+			if err := m.Charge(t.Context(), fmt.Sprint("c", i, "-", step), []llm.Charge{{Claim: claim, At: edge}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		claim.Amount = 0
+		if used, err := m.Used(t.Context(), []llm.Claim{claim}); err != nil || used[0] != 0 {
+			t.Fatalf("round %d: %v used of what was taken back, %v", i, used, err)
+		}
+	}
 }

@@ -47,11 +47,17 @@ end
 local function window_add(key, width, at, n)
   local slot = math.floor(at / width)
   if n == 0 or slot < math.floor(now / width) - SLOTS then return end
-  local had = tonumber(redis.call('HGET', key, int(slot)) or '0')
-  if had + n <= 0 then
-    redis.call('HDEL', key, int(slot))
-  else
-    redis.call('HSET', key, int(slot), int(had + n))
+  -- at is known to a moment only, and what a correction takes back may have been counted in the slot beside it
+  for _, near in ipairs(n > 0 and {slot} or {slot, slot - 1, slot + 1}) do
+    local had = tonumber(redis.call('HGET', key, int(near)) or '0')
+    local left = math.max(had + n, 0)
+    if left == 0 then
+      redis.call('HDEL', key, int(near))
+    else
+      redis.call('HSET', key, int(near), int(left))
+    end
+    n = n + had - left
+    if n == 0 then break end
   end
   redis.call('PEXPIRE', key, int(width * (SLOTS + 2)))
 end
