@@ -3,6 +3,7 @@ package llm_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -85,7 +86,7 @@ func TestBudget_EndsWithItsPeriod(t *testing.T) {
 	})
 }
 
-// spenders has 50 callers spend at once for as long as they may, and returns what was really spent and the dearest guess.
+// spenders has 50 callers spend at once for as long as they may, and returns what was really spent.
 func spenders(t *testing.T, meter llm.Meter, limit float64) (total int64) {
 	p := &provider{model: luna}
 	var mu sync.Mutex
@@ -134,20 +135,51 @@ func (f forgetful) Reserve(ctx context.Context, claims []llm.Claim) (llm.Reserva
 	return f.Meter.Reserve(ctx, claims)
 }
 
+// errs notes by how much the calls err that were under way when the last one was granted.
+type errs struct {
+	llm.Meter
+	mu   sync.Mutex
+	open map[string]int64 // reserved
+	last map[string]int64 // open when the last one was granted
+	more int64            // what those of last took beyond that
+}
+
+func (e *errs) Reserve(ctx context.Context, claims []llm.Claim) (llm.Reservation, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r, err := e.Meter.Reserve(ctx, claims)
+	if err == nil {
+		e.open[r.ID] = claims[0].Amount
+		e.last, e.more = maps.Clone(e.open), 0
+	}
+	return r, err
+}
+
+func (e *errs) Settle(ctx context.Context, r llm.Reservation, actual []int64) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if reserved, ok := e.last[r.ID]; ok {
+		e.more += max(actual[0]-reserved, 0)
+		delete(e.last, r.ID)
+	}
+	delete(e.open, r.ID)
+	return e.Meter.Settle(ctx, r, actual)
+}
+
+// Many at once spend no more than the budget and what the guesses of the last calls fall short of.
 func TestBudget_IsNotOverspentByManyAtOnce(t *testing.T) {
 	t.Parallel()
 	const limit = 200_000
 	synctest.Test(t, func(t *testing.T) {
-		total := spenders(t, localMeter(t, llm.LocalConfig{}), limit/1e6)
-		// A guess is at least half of what a call can cost here, $0.008; what is above it is the error of the guesses of the calls that end last,
-		// of which few err by so much.
-		if total > limit*21/20 || total < limit*8/10 {
-			t.Errorf("%d of %d spent", total, limit)
+		watched := &errs{Meter: localMeter(t, llm.LocalConfig{}), open: map[string]int64{}}
+		if total := spenders(t, watched, limit/1e6); total > limit+watched.more || total < limit*8/10 {
+			t.Errorf("%d of %d spent, and guesses fell %d short", total, limit, watched.more)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) { // the negative control
-		if total := spenders(t, forgetful{localMeter(t, llm.LocalConfig{})}, limit/1e6); total < limit*11/10 {
-			t.Errorf("%d of %d spent without reservations: the test sees nothing", total, limit)
+		watched := &errs{Meter: forgetful{localMeter(t, llm.LocalConfig{})}, open: map[string]int64{}}
+		if total := spenders(t, watched, limit/1e6); total <= limit+watched.more {
+			t.Errorf("%d of %d spent without reservations, and guesses fell %d short: the test sees nothing", total, limit, watched.more)
 		}
 	})
 }
