@@ -191,6 +191,7 @@ func storm(tb testing.TB, n int) (url string) {
 func TestIncidents_AreGroupedFromAnIndex(t *testing.T) {
 	t.Parallel()
 	url := storm(t, 10_000)
+	preferIndexes(t, url)
 	for name, f := range map[string]task.IncidentFilter{
 		"all":   {},
 		"count": {Order: task.ByCount, Kinds: []string{"kind1"}},
