@@ -162,10 +162,18 @@ func until(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-func within(t *testing.T, what string, passed int, allowed float64) {
+// How many times the limit may pass. As long as one process asks the store and two grant their thirds beside it, 5/3 do: how long that is depends on when
+// each of them runs. Each has a fifth on top for what was counted at the edges.
+const (
+	steady   = 1.2
+	inTurn   = 5.0 / 3 * 1.2
+	onTheWay = (steady + inTurn) / 2 // over an outage as a whole
+)
+
+func within(t *testing.T, what string, passed int, allowed, most float64) {
 	t.Helper()
 	t.Logf("%s: %d passed, %.0f may, that is %.2f", what, passed, allowed, float64(passed)/allowed)
-	if float64(passed) > 1.2*allowed {
+	if float64(passed) > most*allowed {
 		t.Errorf("%s: %d passed, %.0f may", what, passed, allowed)
 	}
 	if float64(passed) < allowed/4 {
@@ -183,20 +191,20 @@ func outage(t *testing.T, f *fleet, goAway, comeBack func()) {
 	var passed [3]int
 	passed[0], before = f.during(second)
 	usual := f.p95()
-	within(t, "before", passed[0], before)
+	within(t, "before", passed[0], before, steady)
 	passed[1], away = f.during(func() {
 		goAway()
 		until(t, "all have noticed", f.all(false))
 		<-time.After(1500 * time.Millisecond)
 	})
-	within(t, "away", passed[1], away)
+	within(t, "away", passed[1], away, inTurn)
 	passed[2], back = f.during(func() {
 		comeBack()
 		until(t, "all are back", f.all(true))
 		second()
 	})
-	within(t, "back", passed[2], back)
-	within(t, "in all", passed[0]+passed[1]+passed[2], before+away+back-2*float64(f.limit.Burst))
+	within(t, "back", passed[2], back, inTurn)
+	within(t, "in all", passed[0]+passed[1]+passed[2], before+away+back-2*float64(f.limit.Burst), onTheWay)
 	stop()
 	t.Logf("p95 of all calls: %s", f.p95())
 	if p95 := f.p95(); p95 > 50*time.Millisecond+4*usual { // two cores run all tests; the benchmark tells the truth
@@ -234,7 +242,7 @@ func TestFallback_HoldsTheLimitWhenTheServerRestartsAtOnce(t *testing.T) {
 		until(t, "all are back", f.all(true))
 		<-time.After(2 * time.Second)
 	})
-	within(t, "around a restart", passed, allowed)
+	within(t, "around a restart", passed, allowed, inTurn)
 }
 
 // The negative control: where each process grants all of the limit, it is seen.
@@ -249,7 +257,7 @@ func TestFallback_WithoutSharesTooMuchPasses(t *testing.T) {
 		until(t, "all have noticed", f.all(false))
 		<-time.After(1500 * time.Millisecond)
 	})
-	if t.Logf("%d passed, %.0f may, that is %.2f", passed, allowed, float64(passed)/allowed); float64(passed) < 1.5*allowed {
+	if t.Logf("%d passed, %.0f may, that is %.2f", passed, allowed, float64(passed)/allowed); float64(passed) <= inTurn*allowed {
 		t.Errorf("%d passed without shares, %.0f may: the test sees nothing", passed, allowed)
 	}
 }
