@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -34,7 +36,8 @@ type Embedded struct {
 // startTimeout is generous: a store with much data is read before the broker is ready.
 const startTimeout = 60 * time.Second
 
-// StartEmbedded starts a broker and returns once it takes connections. The caller ends it with Shutdown.
+// StartEmbedded starts a broker and returns once it takes connections. The caller ends it with Shutdown. An error
+// that wraps syscall.EADDRINUSE says that somebody has one of its ports; another call may have others.
 func StartEmbedded(cfg EmbeddedConfig) (*Embedded, error) {
 	if cfg.StoreDir == "" {
 		return nil, errors.New("embedded broker: StoreDir is missing")
@@ -80,6 +83,9 @@ func (e *Embedded) ready(fatal <-chan string) error {
 		}
 		select {
 		case text := <-fatal:
+			if strings.Contains(text, syscall.EADDRINUSE.Error()) {
+				return fmt.Errorf("%w: %s", syscall.EADDRINUSE, text)
+			}
 			return errors.New(text)
 		default:
 		}

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -136,7 +137,7 @@ func (c *devCommand) start(ctx context.Context, cfg Config, logger *slog.Logger)
 	group, ctx := errgroup.WithContext(ctx)
 	if cfg.NATSURL == "" {
 		group.Go(func() (err error) {
-			e.broker, err = nats.StartEmbedded(nats.EmbeddedConfig{
+			e.broker, err = startBroker(nats.EmbeddedConfig{
 				StoreDir: filepath.Join(c.Data, "nats"), Port: freePort(ctx, c.NATSPort), MonitorPort: freePort(ctx, 8222),
 				Logger: logger.With("component", "nats"),
 			})
@@ -188,6 +189,16 @@ func (e *embedded) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return e.postgres.Stop(ctx)
+}
+
+// startBroker starts a broker, on any ports when somebody has taken one of its own since they were looked at.
+func startBroker(cfg nats.EmbeddedConfig) (*nats.Embedded, error) {
+	broker, err := nats.StartEmbedded(cfg)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		cfg.Port, cfg.MonitorPort = 0, 0
+		broker, err = nats.StartEmbedded(cfg)
+	}
+	return broker, err
 }
 
 // freePort returns port when nobody listens there, else 0: any.

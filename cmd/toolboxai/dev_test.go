@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,6 +14,7 @@ import (
 
 	"github.com/toolboxai/orchestrator/internal/porttest"
 	"github.com/toolboxai/orchestrator/internal/task"
+	"github.com/toolboxai/orchestrator/nats"
 )
 
 // startDev starts dev on a directory and waits until it is up.
@@ -98,6 +102,34 @@ func TestDev_RunsTheMainJobAndLeavesNothingBehind(t *testing.T) {
 	p, s = startDev(t, dir)
 	s.await(s.mustSubmit("").ID, task.Completed)
 	p.signal(syscall.SIGTERM)
+}
+
+// Two that start at once look at the same ports and find them free.
+func TestStartBroker_TakesOtherPortsThanSomebodyElses(t *testing.T) {
+	t.Parallel()
+	for name, taken := range map[string]func(*nats.EmbeddedConfig, int){
+		"Clients":    func(cfg *nats.EmbeddedConfig, port int) { cfg.Port = port },
+		"Monitoring": func(cfg *nats.EmbeddedConfig, port int) { cfg.MonitorPort = port },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			cfg := nats.EmbeddedConfig{StoreDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)}
+			taken(&cfg, l.Addr().(*net.TCPAddr).Port)
+			if _, err := nats.StartEmbedded(cfg); !errors.Is(err, syscall.EADDRINUSE) {
+				t.Errorf("started on somebody else's port: %v", err)
+			}
+			broker, err := startBroker(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			broker.Shutdown()
+		})
+	}
 }
 
 func TestRedacted_HidesPasswordsAndTokens(t *testing.T) {
