@@ -58,15 +58,22 @@ func (l *langcache) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func TestLangCache_AsksTheService(t *testing.T) {
-	t.Parallel()
+// startLangCache returns a service until the test ends, and an index that asks it.
+func startLangCache(t *testing.T) (*langcache, *llm.LangCache) {
+	t.Helper()
 	service := &langcache{}
 	server := httptest.NewServer(service)
-	defer server.Close()
+	t.Cleanup(server.Close)
 	index, err := llm.NewLangCache(llm.LangCacheConfig{URL: server.URL, CacheID: "c1", Key: "key"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return service, index
+}
+
+func TestLangCache_AsksTheService(t *testing.T) {
+	t.Parallel()
+	service, index := startLangCache(t)
 	store := llm.NewLocalAnswers()
 	c := cached(t, always("answer"), store, index)
 	want(of(t, "lakeside"), t, c, about("how plants grow", 5), "", 1)
@@ -86,13 +93,7 @@ func TestLangCache_AsksTheService(t *testing.T) {
 // What the service has of a tenant can be deleted, of every generation, and nobody finds what is of another generation before it is.
 func TestLangCache_ForgetsATenant(t *testing.T) {
 	t.Parallel()
-	service := &langcache{}
-	server := httptest.NewServer(service)
-	defer server.Close()
-	index, err := llm.NewLangCache(llm.LangCacheConfig{URL: server.URL, CacheID: "c1", Key: "key"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	service, index := startLangCache(t)
 	question := func(scope string) llm.Similar {
 		return llm.Similar{Scope: scope, Space: "s", Texts: []string{"how plants grow"}}
 	}
@@ -119,13 +120,7 @@ func TestLangCache_ForgetsATenant(t *testing.T) {
 // A long answer full of quotation marks comes back whole; an entry that somebody else made is none; and an entry ends when its caller wants it.
 func TestLangCache_ReadsBackWhatItKept(t *testing.T) {
 	t.Parallel()
-	service := &langcache{}
-	server := httptest.NewServer(service)
-	defer server.Close()
-	index, err := llm.NewLangCache(llm.LangCacheConfig{URL: server.URL, CacheID: "c1", Key: "key"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	service, index := startLangCache(t)
 	long := strings.Repeat(`"\`, llm.MaxAnswer/3)
 	q := llm.Similar{Scope: "lakeside", Space: "s", Texts: []string{"how plants grow"}, TTL: time.Minute}
 	if err := index.Add(t.Context(), q, llm.Answer{Text: long}); err != nil {

@@ -8,12 +8,7 @@ import (
 
 // gameUse checks what becomes of the DataModel, through which every service is reached.
 func (c *checker) gameUse(e luau.Expr) {
-	switch e.(type) {
-	case *luau.NameExpr, *luau.CallExpr, *luau.MethodCallExpr, *luau.FieldExpr, *luau.IndexExpr, *luau.BinaryExpr, *luau.IfExpr:
-	default:
-		return
-	}
-	if !c.eval(e).has(game) {
+	if !reads(e) || !c.eval(e).has(game) {
 		return
 	}
 	where, self := c.tree.use(e)
@@ -29,10 +24,8 @@ func (c *checker) gameUse(e luau.Expr) {
 			return // see computedAccess
 		}
 	case *luau.AssignStat:
-		for i, v := range where.Values {
-			if v == self && i < len(where.Targets) && c.localOf(where.Targets[i]) != nil {
-				return
-			}
+		if c.toLocal(where, self) {
+			return
 		}
 	case *luau.CallExpr:
 		f := c.eval(where.Func)
@@ -41,6 +34,25 @@ func (c *checker) gameUse(e luau.Expr) {
 		}
 	}
 	c.add("game-handed-on", e.Span())
+}
+
+// reads reports whether an expression may have as its value what is held elsewhere.
+func reads(e luau.Expr) bool {
+	switch e.(type) {
+	case *luau.NameExpr, *luau.CallExpr, *luau.MethodCallExpr, *luau.FieldExpr, *luau.IndexExpr, *luau.BinaryExpr, *luau.IfExpr:
+		return true
+	}
+	return false
+}
+
+// toLocal reports whether an assignment gives value to a local variable.
+func (c *checker) toLocal(a *luau.AssignStat, value luau.Node) bool {
+	for i, v := range a.Values {
+		if luau.Node(v) == value && i < len(a.Targets) && c.localOf(a.Targets[i]) != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // target reports whether n is what a value is assigned to.
@@ -82,12 +94,7 @@ func (c *checker) memberOfGame(call *luau.CallExpr) bool {
 
 // httpUse checks what becomes of HttpService.
 func (c *checker) httpUse(e luau.Expr) {
-	switch e.(type) {
-	case *luau.NameExpr, *luau.CallExpr, *luau.MethodCallExpr, *luau.FieldExpr, *luau.IndexExpr, *luau.BinaryExpr, *luau.IfExpr:
-	default:
-		return
-	}
-	if !c.eval(e).isService("HttpService") {
+	if !reads(e) || !c.eval(e).isService("HttpService") {
 		return
 	}
 	where, self := c.tree.use(e)
@@ -107,10 +114,8 @@ func (c *checker) httpUse(e luau.Expr) {
 			return
 		}
 	case *luau.AssignStat:
-		for i, v := range where.Values {
-			if v == self && i < len(where.Targets) && c.localOf(where.Targets[i]) != nil {
-				return
-			}
+		if c.toLocal(where, self) {
+			return
 		}
 	case *luau.ReturnStat:
 		if f := c.tree.function(where); f != nil && where.Values[0] == self && c.directly(f) {
